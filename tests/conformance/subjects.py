@@ -245,6 +245,7 @@ VALUES = (
         SERVED | {"get_obj": "its memory is the server's"},
         lambda method: MANAGER.Value,
     ),
+    in_redis("Value", {"get_obj": "its memory is the server's"}),
     Subject(
         "multiprocessing",
         multiprocessing.Value,

@@ -19,6 +19,7 @@ from sharedkit.redis.placement import ALIASES, KINDS, MISSING, Placement, at
 from sharedkit.redis.queue import Queue
 from sharedkit.redis.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.redis.set import Set
+from sharedkit.redis.value import RawValue, Value
 
 __all__ = [
     "BoundedSemaphore",
@@ -31,9 +32,11 @@ __all__ = [
     "Placement",
     "Queue",
     "RLock",
+    "RawValue",
     "Semaphore",
     "Set",
     "SimpleQueue",
+    "Value",
     "at",
 ]
 
@@ -44,14 +47,30 @@ del _hiredis, _redis
 JoinableQueue = SimpleQueue = Queue  # its interface includes those of both
 ALIASES.update(JoinableQueue="Queue", SimpleQueue="Queue")
 KINDS.update(
-    {cls.kind: cls for cls in (BoundedSemaphore, Counter, Counters, Dict, Event, Lock, Queue, RLock, Semaphore, Set)}
+    {
+        cls.kind: cls
+        for cls in (
+            BoundedSemaphore,
+            Counter,
+            Counters,
+            Dict,
+            Event,
+            Lock,
+            Queue,
+            RLock,
+            RawValue,
+            Semaphore,
+            Set,
+            Value,
+        )
+    }
 )
 MISSING.update(
     {
         name: f'there is no {name} in the placement "redis" yet; get_context("manager").{name} is for processes '
         "of many machines, too"
         for name in (
-            "Array", "Barrier", "Condition", "Executor", "LifoQueue", "PriorityQueue", "RWLock", "RawValue", "Value",
+            "Array", "Barrier", "Condition", "Executor", "LifoQueue", "PriorityQueue", "RWLock",
         )
     }
 )  # fmt: skip

@@ -19,6 +19,7 @@ from typing import NamedTuple
 __all__ = ["Script", "script"]
 
 GROWS, SHRINKS = "#!lua\n", "#!lua flags=allow-oom\n"
+WITH = {"array": "lock", "value": "lock"}  # structures, and another one that each contains
 _WORD = re.compile(r"[A-Za-z_]\w*(?:\.\w+)?")
 _DEFINITION = re.compile(rf"local function ({_WORD.pattern})|function ({_WORD.pattern})|local ([\w, ]+)")
 _SILENT = re.compile(r"--[^\n]*|'[^'\n]*'")  # comments and strings
@@ -62,7 +63,8 @@ def _statement(text: str) -> _Statement:
 def _all_statements(structure: str) -> list[_Statement]:
     """All statements for a structure, without defaults that it replaces."""
     folder = files("sharedkit.redis") / "scripts"
-    parts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", structure, "life", "epilogue")]
+    names = ("prelude", *([WITH[structure]] if structure in WITH else []), structure, "life", "epilogue")
+    parts = [(folder / f"{name}.lua").read_text("utf-8") for name in names]
     statements = [each for part in parts for each in _statements(part)]
     latest = {name: each for each in statements for name in each.names if "." in name}
     return [each for each in statements if all(latest.get(name, each) is each for name in each.names)]
