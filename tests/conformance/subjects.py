@@ -196,6 +196,7 @@ ARRAYS = (
     ),
     Subject("shm", SHM.Array, MANY_PROCESSES, lambda method: SHM.Array),
     Subject("manager", MANAGER.Array, SERVED, lambda method: MANAGER.Array),
+    in_redis("Array"),
     Subject(
         "numpy",
         np.zeros,

@@ -11,6 +11,7 @@ except ImportError as why:
         f'the placement "redis" needs redis-py and hiredis: pip install "sharedkit[redis]" ({why})'
     ) from why
 
+from sharedkit.redis.array import Array
 from sharedkit.redis.counter import Counter, Counters
 from sharedkit.redis.dict import Dict
 from sharedkit.redis.event import Event
@@ -22,6 +23,7 @@ from sharedkit.redis.set import Set
 from sharedkit.redis.value import RawValue, Value
 
 __all__ = [
+    "Array",
     "BoundedSemaphore",
     "Counter",
     "Counters",
@@ -50,6 +52,7 @@ KINDS.update(
     {
         cls.kind: cls
         for cls in (
+            Array,
             BoundedSemaphore,
             Counter,
             Counters,
@@ -70,7 +73,7 @@ MISSING.update(
         name: f'there is no {name} in the placement "redis" yet; get_context("manager").{name} is for processes '
         "of many machines, too"
         for name in (
-            "Array", "Barrier", "Condition", "Executor", "LifoQueue", "PriorityQueue", "RWLock",
+            "Barrier", "Condition", "Executor", "LifoQueue", "PriorityQueue", "RWLock",
         )
     }
 )  # fmt: skip

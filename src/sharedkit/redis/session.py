@@ -29,7 +29,7 @@ from redis import exceptions
 from sharedkit._core.background import background
 from sharedkit._core.weak_sets import members
 from sharedkit.errors import ClosedError, LeaseLostError, ServerGoneError, SharedkitError
-from sharedkit.redis.address import LOST, Address, Restarted, pack, send
+from sharedkit.redis.address import LOST, Address, Command, Restarted, pack, pack_before, send
 from sharedkit.redis.line import Line
 from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
 from sharedkit.redis.refusals import Refused, refused
@@ -244,13 +244,13 @@ class Session:
             self._leave(lambda: self._finish(made, (method, *args)))
             raise
 
-    def ask_plain(self, *command: bytes) -> Any:
-        """The answer to one of Redis's own commands, which changes nothing."""
+    def ask_plain(self, *command: bytes, data: memoryview | None = None) -> Any:
+        """The answer to one of Redis's own commands, which may run any number of times; `data` are its last part."""
         if self.over is not None:
             raise self.reason()
         lane = self._lane()
         try:
-            answer = self._exchange(lane, pack(*command), None)
+            answer = self._exchange(lane, pack(*command) if data is None else pack_before(data, *command), None)
         except BaseException:
             self._retire(lane)
             raise
@@ -292,7 +292,7 @@ class Session:
             return ServerGoneError(f"the server at {self.address.public} forgets scripts as soon as it has them")
         return refused(why, self.address.public, made.base)
 
-    def _exchange(self, lane: Lane, command: bytes, wanted: Script | None) -> Any:
+    def _exchange(self, lane: Lane, command: Command, wanted: Script | None) -> Any:
         """Send a command and read its answer; try again if the connection ends or the server does not know the script.
 
         Raises Refused, ServerGoneError.

@@ -16,5 +16,3 @@ function call.store(value, who)
     redis.call('HSET', base, 'c', value)
     return 1
 end
-
-function reader.holder() return {get('h') or '', living_sessions()} end
