@@ -48,6 +48,7 @@ class Array(ArrayMethods, Handle):
     lua = "array"
     _contents: memoryview | None = None  # while the array is made
     _known: tuple[tuple[int, ...], np.dtype[Any]]
+    _empty: NDArray[Any]
 
     def __init__(
         self,
@@ -146,7 +147,11 @@ class Array(ArrayMethods, Handle):
         return self._known
 
     def _like(self) -> NDArray[Any]:
-        return like(*self._geometry())
+        """An array of this shape and dtype without memory, for views alone."""
+        shape, dtype = self._geometry()
+        if not hasattr(self, "_empty"):
+            self._empty = like(shape, dtype)
+        return self._empty
 
     @property
     def lock(self) -> PartLock:
@@ -168,6 +173,10 @@ class Array(ArrayMethods, Handle):
         if len(places) == 0:
             return np.zeros(where.shape, where.dtype)
         low, high = int(places.min()), int(places.max()) + run
+        result: NDArray[Any]
+        if len(places) == 1:
+            result = np.ndarray(where.shape, where.dtype, self._read_range(low, run))
+            return result
         if high - low <= max(CHUNK // 16, SPARSE * len(places) * run):
             return where.pick(self._read_range(low, high - low), low)
         found = np.empty((len(places), run), np.uint8)
@@ -176,13 +185,13 @@ class Array(ArrayMethods, Handle):
             some = places[first : first + step]
             sent = self._read(b"gather", some.astype("<f8").tobytes(), b"%d" % run)
             found[first : first + step] = _whole(sent, len(some) * run).reshape(-1, run)
-        result: NDArray[Any] = np.ndarray(where.shape, where.dtype, found)
+        result = np.ndarray(where.shape, where.dtype, found)
         return result
 
     def _read_range(self, low: int, size: int) -> NDArray[np.uint8]:
         """These bytes; more than CHUNK by the server's own command, which copies them once less than a script."""
         if size <= CHUNK:
-            return _whole(self._read(b"read", b"%d" % low, b"%d" % size), size).copy()
+            return _whole(self._read(b"read", b"%d" % low, b"%d" % size), size)
         found = np.empty(size, np.uint8)
         self._read(b"check")
         session, key = self._ensure_open(), self._base + b":data"
@@ -353,11 +362,10 @@ def _one(sent: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _form_of(dtype: np.dtype[Any]) -> bytes | None:
-    """How a script adds elements of this type; None if it cannot."""
+    """The form of an element for `struct` in a script; None if no script can add such elements."""
     order = ">" if dtype.byteorder == ">" or (dtype.byteorder != "<" and sys.byteorder == "big") else "<"
-    if dtype.kind != "f":
-        return order.encode()
-    letter = {4: "f", 8: "d"}.get(dtype.itemsize)
+    letters = {1: "I1", 2: "I2", 4: "I4", 8: "I4I4"} if dtype.kind != "f" else {4: "f", 8: "d"}
+    letter = letters.get(dtype.itemsize)
     return None if letter is None else (order + letter).encode()
 
 

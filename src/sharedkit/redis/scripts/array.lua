@@ -52,18 +52,21 @@ function call.replace(written)
     return 1
 end
 
--- The sum of two elements in memory: integers with the order of their bytes, < or >, or floats as `struct` has them.
--- Integers are added byte by byte, because the numbers of Lua are not exact to 64 bits. They wrap around.
+local HALF = 4294967296
+
+-- The sum of two elements in memory, of the form that `struct` has for them. Integers wrap around; those of 8 bytes are
+-- added by halves, because the numbers of Lua are not exact to 64 bits.
 local function sum(one, other, form)
-    if #form == 2 then return struct.pack(form, struct.unpack(form, one) + struct.unpack(form, other)) end
-    local bytes, carry, first, final, step = {}, 0, 1, #one, 1
-    if form == '>' then first, final, step = #one, 1, -1 end
-    for i = first, final, step do
-        local byte = string.byte(one, i) + string.byte(other, i) + carry
-        carry = byte > 255 and 1 or 0
-        bytes[i] = string.char(byte % 256)
+    local a, b = struct.unpack(form, one)
+    local c, d = struct.unpack(form, other)
+    if form == '<I4I4' then
+        return struct.pack(form, (a + c) % HALF, (b + d + (a + c >= HALF and 1 or 0)) % HALF)
+    elseif form == '>I4I4' then
+        return struct.pack(form, (a + c + (b + d >= HALF and 1 or 0)) % HALF, (b + d) % HALF)
+    elseif string.sub(form, 2, 2) == 'I' then
+        return struct.pack(form, (a + c) % 256 ^ #one)
     end
-    return table.concat(bytes, '', 1, #one)
+    return struct.pack(form, a + c)
 end
 
 local function add(at, summand, form)

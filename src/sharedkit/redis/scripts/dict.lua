@@ -42,17 +42,22 @@ end
 
 local function place_of(form) return tonumber(redis.call('ZSCORE', order, form) or nil) end
 
--- Set a key, at its place if it is there; returns 1 if it is new. The pickled key that came first stays.
-local function put(form, pickled, value)
+-- Set a key, at its place if it is there, else at a new one; returns 1 if it is new. The pickled key that came first
+-- stays.
+local function put(form, pickled, value, new_place)
     local place = place_of(form)
     if place then
         save(form, place, false)
     else
-        redis.call('ZADD', order, text(redis.call('HINCRBY', base, 'q', 1)), form)
-        if redis.call('ZCARD', order) == 1 then born(order) end
+        new_place = new_place or redis.call('HINCRBY', base, 'q', 1)
+        redis.call('ZADD', order, text(new_place), form)
         if pickled ~= '' then store(firsts, form, pickled) end
     end
-    if value ~= '' then store(values, form, value) end
+    if value ~= '' then redis.call('HSET', values, form, value) end
+    if not place and redis.call('ZCARD', order) == 1 then
+        born(order)
+        born(values)
+    end
     return place and 0 or 1
 end
 
@@ -72,7 +77,8 @@ function call.set(form, pickled, value) return put(form, pickled, value) end
 -- Set many keys: an array in MessagePack of form, pickled key and value for each. Answers how many are new.
 function call.set_many(batch)
     local all, new = cmsgpack.unpack(batch), 0
-    for i = 1, #all, 3 do new = new + put(all[i], all[i + 1], all[i + 2]) end
+    local place = redis.call('HINCRBY', base, 'q', #all / 3) - #all / 3
+    for i = 1, #all, 3 do new = new + put(all[i], all[i + 1], all[i + 2], place + (i + 2) / 3) end
     return new
 end
 
@@ -152,6 +158,7 @@ local function page(what, after, upto, id)
         local from, to = '[' .. id .. ' ' .. padded(after + 1), '(' .. id .. ' ' .. padded(upto + 1)
         gone = redis.call('ZRANGE', kept, from, to, 'BYLEX', 'LIMIT', 0, PAGE)
     end
+    local some_pickled = redis.call('EXISTS', firsts) == 1
     local entries, count, bytes, l, g = {after, 1}, 0, 0, 1, 1
     while l <= #live or g <= #gone do
         if count == PAGE or bytes >= PAGE_BYTES then
@@ -170,7 +177,7 @@ local function page(what, after, upto, id)
         else
             form = live[l]
             l = l + 2
-            pickled = redis.call('HGET', firsts, form) or ''
+            pickled = some_pickled and redis.call('HGET', firsts, form) or ''
             if what == 'p' then value = redis.call('HGET', values, form) or '' end
         end
         table.insert(entries, form)
