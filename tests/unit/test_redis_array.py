@@ -164,6 +164,16 @@ def test_a_large_array_goes_in_and_out_in_pieces(ctx: Any, server: Server, megab
         assert left == {b"sessions", b"last", b"data"}
 
 
+def test_a_large_array_takes_the_name_of_one_whose_processes_have_all_died(ctx: Any, server: Server) -> None:
+    old, plain = ctx.Array.from_array(np.zeros(300_000), name="again"), np.arange(300_000.0)
+    server.ask("DEL", old._base + b":sessions")
+    with ctx.Array.from_array(plain, name="again") as array:
+        assert np.array_equal(array, plain)
+        with pytest.raises(sk.GoneError):
+            old[0]
+    old.close()
+
+
 def test_the_keys_of_a_large_array_expire_exactly_if_it_does_not_persist(ctx: Any, server: Server) -> None:
     plain = np.ones(300_000)
     for persist in (False, True):

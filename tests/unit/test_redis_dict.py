@@ -39,7 +39,10 @@ def ctx(server: Server) -> Iterator[Any]:
 def left_of_snapshots(server: Server, d: Any) -> list[Any]:
     """What the server keeps for snapshots."""
     base = d._base.decode()
-    return [server.ask("EXISTS", base + suffix) for suffix in (":readers", ":kept", ":old")]
+    return [
+        server.ask("EXISTS", base + suffix)
+        for suffix in (":readers", ":kept", ":old", ":order0", ":values0", ":firsts0")
+    ]
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -82,34 +85,51 @@ def test_a_snapshot_in_pages_is_that_of_the_moment_it_was_taken(ctx: Any, server
             for reader, _, got in snapshots:
                 for _ in range(chance.randrange(120)):
                     got.extend([each] if (each := next(reader, None)) is not None else [])
-            if turn == 100 and seed % 2:
+            if turn in (60, 64, 100) and seed % 2:
                 d.clear()
                 plain.clear()
+                more = {(n, 1.0) if n % 2 else n: n for n in range(1500)}
+                d.update(more)
+                plain.update(more)
         for reader, expected, got in snapshots:
             assert [*got, *reader] == expected
         assert list(d.items()) == list(plain.items())
-        until(lambda: left_of_snapshots(server, d) == [0, 0, 0])
+        until(lambda: left_of_snapshots(server, d) == [0] * 6)
 
 
 def test_a_snapshot_ends_with_its_iterator(ctx: Any, server: Server) -> None:
     with ctx.Dict.fromkeys(range(MANY), 0) as d:
         readers = [iter(d), iter(d.items()), iter(d.values())]
         next(readers[1])
-        assert left_of_snapshots(server, d) == [1, 0, 0]
+        assert left_of_snapshots(server, d) == [1, *[0] * 5]
         for key in range(1500, MANY):
             d.pop(key)
-        assert left_of_snapshots(server, d) == [1, 1, 1]
+        assert left_of_snapshots(server, d) == [1, 1, 1, 0, 0, 0]
         del readers[1:]
         readers.clear()
         gc.collect()
-        until(lambda: left_of_snapshots(server, d) == [0, 0, 0])
+        until(lambda: left_of_snapshots(server, d) == [0] * 6)
+
+
+def test_a_clear_while_snapshots_are_read_copies_nothing(ctx: Any, server: Server) -> None:
+    plain = {(n, 1.0): n for n in range(MANY)}
+    with ctx.Dict(plain) as d:
+        reader, keys = iter(d.items()), iter(d)
+        d.pop((5, 1.0))
+        d.clear()
+        assert (len(d), left_of_snapshots(server, d)) == (0, [1] * 6)
+        assert server.ask("HLEN", d._base + b":old") == 3  # of the one key that was removed
+        d["new"] = 1
+        assert dict(reader) == plain and list(keys) == list(plain)
+        until(lambda: left_of_snapshots(server, d) == [0] * 6)
+        assert d == {"new": 1}
 
 
 def test_pages_are_bounded_by_bytes_as_well(ctx: Any, server: Server) -> None:
     large = b"x" * 3_000_000
     with ctx.Dict(dict.fromkeys(range(4), large)) as d:
         reader = iter(d.items())
-        assert left_of_snapshots(server, d) == [1, 0, 0]
+        assert left_of_snapshots(server, d) == [1, *[0] * 5]
         del d[3]
         assert [key for key, value in reader if value == large] == [0, 1, 2, 3]
 
@@ -200,3 +220,11 @@ def test_contents_that_come_to_an_end_leave_no_persistent_dict(ctx: Any, server:
     assert calls.count(b"set_many") == 2
     with pytest.raises(FileNotFoundError):
         ctx.attach("half")
+
+
+def test_a_large_value_that_was_taken_is_not_left_in_the_server(ctx: Any, server: Server) -> None:
+    large = b"x" * 1_000_000
+    with ctx.Dict(a=large, b=large, c=large) as d:
+        for take in (lambda: d.pop("a"), lambda: d.popitem()[1], lambda: d.setdefault("b", 1)):
+            assert take() == large
+            assert sum(map(len, server.ask("HVALS", d._base + b":last"))) < 1000

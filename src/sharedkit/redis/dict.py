@@ -78,10 +78,12 @@ class Dict(Keys, DictMethods):
 
     def _setdefault(self, form: Form, first: bytes | None, packed: Any) -> Any:
         there = self._call(b"setdefault", form_bytes(form), first_of(first), packed)
+        self._seen(there)
         return packed if there is None else there
 
     def _pop(self, form: Form) -> bytes | None:
         found: bytes | None = self._call(b"pop", form_bytes(form), shrinks=True)
+        self._seen(found)
         return found
 
     def _add(self, form: Form, first: bytes | None, n: int | float) -> tuple[Any, Any]:
@@ -90,7 +92,10 @@ class Dict(Keys, DictMethods):
             found = self._get(form)
             return (n, None) if found is None and self._swap(form, first, None, packed) else (None, found or b"0")
         after = self._call(b"add", form_bytes(form), first_of(first), packed)
-        return (None, after[0]) if isinstance(after, list) else (self._unpack(after), None)
+        if not isinstance(after, list):
+            return self._unpack(after), None
+        self._seen(after[0])
+        return None, after[0]
 
     def _swap(self, form: Form, first: bytes | None, expected: Any, desired: Any) -> bool:
         return bool(self._call(b"swap", form_bytes(form), first_of(first), expected or b"", desired))

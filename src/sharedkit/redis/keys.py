@@ -15,6 +15,8 @@ from sharedkit.statistics import DictStatistics
 
 __all__ = ["Keys", "first_of", "form_bytes", "form_from"]
 
+LONG = 1 << 16  # bytes of an answer that is not left in the server
+
 
 def form_bytes(form: Form) -> bytes:
     """The form in the server: s and UTF-8, i and digits, or b and bytes."""
@@ -51,7 +53,13 @@ class Keys(KeysMethods, Handle):
         if found is None:
             raise KeyError("popitem(): dictionary is empty")
         form, first, value = found
+        self._seen(value)
         return form_from(form), first or None, value
+
+    def _seen(self, answer: bytes | None) -> None:
+        """Have the server forget a long answer: it keeps the last one of each lane, in case the reply was lost."""
+        if answer is not None and len(answer) > LONG:
+            self._call(b"seen", shrinks=True)
 
     def _iter_keys(self) -> Iterator[tuple[Form, bytes | None]]:
         return ((form_from(form), first or None) for form, first in self._snapshot(b"k", 2))

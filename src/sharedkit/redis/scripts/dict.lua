@@ -4,8 +4,10 @@
 -- and keys:
 --   :order    sorted set: form -> its place          :values  hash: form -> value; a set has none
 --   :firsts   hash: form -> pickled key, unless ''
---   :readers  hash: snapshot -> what it reads (k keys, p pairs), the last place it has, the place it has read up to
+--   :readers  hash: snapshot -> what it reads (k keys, p pairs; K, P: of what was there before a `clear`), the last
+--             place it has, the place it has read up to
 --   :kept     sorted set, by name: snapshot, place and form of what the snapshot has and the dict has not any more
+--   :order0, :values0, :firsts0  what was there before a `clear`, as long as snapshots read it
 --   :old      hash: the pickled keys ('f snapshot form') and values ('v snapshot form') of these
 
 local order = base .. ':order'
@@ -135,9 +137,22 @@ function call.swap(form, pickled, expected, desired)
     return 1
 end
 
+-- Have the answer before this one, which was long, forgotten: the client has it.
+function call.seen() return 1 end
+
+-- In one step, however many keys there are. Snapshots go on to read the old tables, unless those of an earlier `clear`
+-- are still being read.
 function call.clear()
     if redis.call('EXISTS', readers) == 1 then
-        for _, form in ipairs(redis.call('ZRANGE', order, 0, -1)) do save(form, place_of(form), true) end
+        if redis.call('EXISTS', order .. '0') == 1 then
+            for _, form in ipairs(redis.call('ZRANGE', order, 0, -1)) do save(form, place_of(form), true) end
+        else
+            for _, each in ipairs({order, values, firsts}) do
+                if redis.call('EXISTS', each) == 1 then redis.call('RENAME', each, each .. '0') end
+            end
+            local all = redis.call('HGETALL', readers)
+            for i = 1, #all, 2 do redis.call('HSET', readers, all[i], (string.gsub(all[i + 1], '^%a', string.upper))) end
+        end
     end
     redis.call('UNLINK', order, values, firsts)
     return 1
@@ -150,15 +165,17 @@ function reader.has(form) return place_of(form) and 1 or 0 end
 function reader.len() return redis.call('ZCARD', order) end
 
 -- The next keys between two places, in order: how far it has read, 1 if that is all, and the entries. An entry is a
--- form, a pickled key and, if `what` is p, a value. `id` is the snapshot that reads, '' for what is there now.
+-- form, a pickled key and, if `what` is p or P, a value. `id` is the snapshot that reads, '' for what is there now.
 local function page(what, after, upto, id)
-    local live = redis.call('ZRANGE', order, '(' .. after, upto, 'BYSCORE', 'LIMIT', 0, PAGE, 'WITHSCORES')
+    local before_clear = what == string.upper(what) and '0' or ''
+    local pairs_too = string.lower(what) == 'p'
+    local live = redis.call('ZRANGE', order .. before_clear, '(' .. after, upto, 'BYSCORE', 'LIMIT', 0, PAGE, 'WITHSCORES')
     local gone = {}
     if id ~= '' then
         local from, to = '[' .. id .. ' ' .. padded(after + 1), '(' .. id .. ' ' .. padded(upto + 1)
         gone = redis.call('ZRANGE', kept, from, to, 'BYLEX', 'LIMIT', 0, PAGE)
     end
-    local some_pickled = redis.call('EXISTS', firsts) == 1
+    local some_pickled = redis.call('EXISTS', firsts .. before_clear) == 1
     local entries, count, bytes, l, g = {after, 1}, 0, 0, 1, 1
     while l <= #live or g <= #gone do
         if count == PAGE or bytes >= PAGE_BYTES then
@@ -173,12 +190,12 @@ local function page(what, after, upto, id)
             g = g + 1
             place, form = before, string.sub(gone[g - 1], #id + 19)
             pickled = redis.call('HGET', old, 'f ' .. id .. ' ' .. form) or ''
-            if what == 'p' then value = redis.call('HGET', old, 'v ' .. id .. ' ' .. form) or '' end
+            if pairs_too then value = redis.call('HGET', old, 'v ' .. id .. ' ' .. form) or '' end
         else
             form = live[l]
             l = l + 2
-            pickled = some_pickled and redis.call('HGET', firsts, form) or ''
-            if what == 'p' then value = redis.call('HGET', values, form) or '' end
+            pickled = some_pickled and redis.call('HGET', firsts .. before_clear, form) or ''
+            if pairs_too then value = redis.call('HGET', values .. before_clear, form) or '' end
         end
         table.insert(entries, form)
         table.insert(entries, pickled)
@@ -227,6 +244,10 @@ end
 function life.finish(id)
     redis.call('HDEL', readers, id)
     forget_kept(id, '0', ':')
+    for _, each in ipairs(redis.call('HVALS', readers)) do
+        if string.find(each, '^%u') then return 1 end
+    end
+    redis.call('UNLINK', order .. '0', values .. '0', firsts .. '0')
     return 1
 end
 

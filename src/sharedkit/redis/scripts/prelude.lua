@@ -20,7 +20,7 @@ local last = base .. ':last'
 local granted = base .. ':granted'
 local line = base .. ':line'
 local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners', ':data',
-    ':order', ':values', ':firsts', ':readers', ':kept', ':old'}
+    ':order', ':values', ':firsts', ':order0', ':values0', ':firsts0', ':readers', ':kept', ':old'}
 local LAYOUT = '1'
 local GRACE = 1000 -- ms that a session lives on without a connection
 
