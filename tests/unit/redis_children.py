@@ -36,6 +36,12 @@ def lock_until_killed(url: str, name: str, prefix: str = "faults") -> None:
     time.sleep(60)
 
 
+def read_until_killed(url: str, name: str, prefix: str) -> None:
+    reader = iter(context(url, prefix=prefix).attach(name).items())
+    say(*next(reader))
+    time.sleep(60)
+
+
 def hold(url: str, name: str, lease: str) -> None:
     """Take the lock and print its fence; after a line on stdin, print what the next calls return or raise."""
     ctx = context(url, float(lease))

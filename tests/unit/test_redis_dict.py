@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import math
 import random
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from redis_server import ABSENT, Server
 import sharedkit as sk
 
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
+CHILDREN = Path(__file__).with_name("redis_children.py")
 MANY = 2600  # keys: three pages
 
 
@@ -123,6 +125,26 @@ def test_a_clear_while_snapshots_are_read_copies_nothing(ctx: Any, server: Serve
         assert dict(reader) == plain and list(keys) == list(plain)
         until(lambda: left_of_snapshots(server, d) == [0] * 6)
         assert d == {"new": 1}
+
+
+def test_a_snapshot_ends_with_the_process_that_reads_it(server: Server) -> None:
+    """A heartbeat of another process ends it."""
+    with (
+        sk.get_context("redis", url=server.url, prefix="dicts", lease=1.0) as ctx,
+        ctx.Dict.fromkeys(range(MANY), "x") as d,
+        subprocess.Popen(
+            [sys.executable, CHILDREN, "read_until_killed", server.url, d.name, "dicts"],
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as child,
+    ):
+        assert child.stdout is not None and child.stdout.readline() == "0 x\n"
+        for key in range(1000, MANY):
+            del d[key]
+        assert left_of_snapshots(server, d) == [1, 1, 1, 0, 0, 0]
+        child.kill()
+        until(lambda: left_of_snapshots(server, d) == [0] * 6)
+        assert len(d) == 1000
 
 
 def test_pages_are_bounded_by_bytes_as_well(ctx: Any, server: Server) -> None:
