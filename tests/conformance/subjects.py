@@ -196,6 +196,7 @@ ARRAYS = (
     ),
     Subject("shm", SHM.Array, MANY_PROCESSES, lambda method: SHM.Array),
     Subject("manager", MANAGER.Array, SERVED, lambda method: MANAGER.Array),
+    in_redis("Array"),
     Subject(
         "numpy",
         np.zeros,
@@ -221,6 +222,7 @@ DICTS = (
     Subject("thread", THREAD.Dict, ONE_PROCESS),
     Subject("shm", SHM.Dict, MANY_PROCESSES, lambda method: SHM.Dict),
     Subject("manager", MANAGER.Dict, SERVED, lambda method: MANAGER.Dict),
+    in_redis("Dict"),
 )
 
 STANDARD = NOT_OURS | {"ends-calls": "it cannot end a call"}
@@ -244,6 +246,7 @@ VALUES = (
         SERVED | {"get_obj": "its memory is the server's"},
         lambda method: MANAGER.Value,
     ),
+    in_redis("Value", {"get_obj": "its memory is the server's"}),
     Subject(
         "multiprocessing",
         multiprocessing.Value,
@@ -262,6 +265,7 @@ SETS = (
     Subject("thread", THREAD.Set, ONE_PROCESS),
     Subject("shm", SHM.Set, MANY_PROCESSES, lambda method: SHM.Set),
     Subject("manager", MANAGER.Set, SERVED, lambda method: MANAGER.Set),
+    in_redis("Set"),
     Subject("set", set, NOT_OURS | ONE_PROCESS | {"insertion": "sharedkit's own promise"}),
 )
 

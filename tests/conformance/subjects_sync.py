@@ -8,7 +8,19 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from conformance.subjects import MANAGER, MANY_PROCESSES, ONE_PROCESS, SERVED, SHM, THREAD, Subject, in_redis
+from conformance.subjects import (
+    ABSENT,
+    IN_REDIS,
+    MANAGER,
+    MANY_PROCESSES,
+    ONE_PROCESS,
+    REDIS,
+    SERVED,
+    SHM,
+    THREAD,
+    Subject,
+    in_redis,
+)
 
 KITS_OWN = dict.fromkeys(("statistics", "spellings", "names", "not-locked-error", "owner"), "the kit's own promise")
 MULTIPROCESSING = KITS_OWN | {
@@ -52,6 +64,7 @@ LOCKS = [
     Subject("thread-array", of_array(THREAD), ONE_PROCESS | PART),
     Subject("shm-array", of_array(SHM), MANY_PROCESSES | PART, lambda method: of_array(SHM)),
     Subject("manager-array", of_array(MANAGER), SERVED | PART, lambda method: of_array(MANAGER)),
+    Subject("redis-array", of_array(REDIS), IN_REDIS | PART, lambda method: of_array(REDIS), ABSENT),
 ]
 RWLOCKS = [
     Subject("thread", THREAD.RWLock, ONE_PROCESS),

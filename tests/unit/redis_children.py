@@ -12,8 +12,8 @@ from typing import Any
 import sharedkit as sk
 
 
-def context(url: str, lease: float = 10.0) -> Any:
-    return sk.get_context("redis", url=url, prefix="faults", lease=lease)
+def context(url: str, lease: float = 10.0, prefix: str = "faults") -> Any:
+    return sk.get_context("redis", url=url, prefix=prefix, lease=lease)
 
 
 def say(*words: object) -> None:
@@ -28,11 +28,17 @@ def take_until_killed(url: str, name: str) -> None:
         say(queue.get())
 
 
-def lock_until_killed(url: str, name: str) -> None:
-    lock = context(url).attach(name)
+def lock_until_killed(url: str, name: str, prefix: str = "faults") -> None:
+    lock = context(url, prefix=prefix).attach(name)
     say("ready")
     lock.acquire()
     say("taken")
+    time.sleep(60)
+
+
+def read_until_killed(url: str, name: str, prefix: str) -> None:
+    reader = iter(context(url, prefix=prefix).attach(name).items())
+    say(*next(reader))
     time.sleep(60)
 
 

@@ -313,6 +313,42 @@ def test_a_call_whose_reply_is_lost_at_any_byte_is_run_once(proxy: Proxy) -> Non
             assert proxy.armed is None
 
 
+def test_a_change_of_data_whose_reply_is_lost_at_any_byte_is_made_once(proxy: Proxy) -> None:
+    import numpy as np
+
+    large = np.arange(200_000)
+    with sk.get_context("redis", url=proxy.url, prefix="proxied") as ctx:
+        d, s, array, value, elements = (
+            ctx.Dict(n=0),
+            ctx.Set(),
+            ctx.Array(2, "i8"),
+            ctx.Value("i"),
+            ctx.Array(200_000, "i8"),
+        )
+        for turn in range(12):
+            for method, call, expected in (
+                (b"add", lambda turn: d.add("n"), turn + 1),
+                (b"setdefault", lambda turn: d.setdefault("k", turn), turn),
+                (b"swap", lambda turn: d.compare_exchange("k", turn, "swapped"), True),
+                (b"pop", lambda turn: d.pop("k"), "swapped"),
+                (b"set_many", lambda turn: d.update({"a": turn, "b": turn}), None),
+                (b"popitem", lambda turn: d.popitem(), ("b", turn)),
+                (b"set", lambda turn: s.insert(turn), True),
+                (b"discard", lambda turn: s.remove(turn), None),
+                (b"fetch_add", lambda turn: array.fetch_add(0, 1), turn),
+                (b"add_at", lambda turn: array.add_at([1, 1], 1), None),
+                (b"swap", lambda turn: array.compare_exchange(1, 2 * turn + 2, 2 * turn + 2), True),
+                (b"store", lambda turn: setattr(value, "value", turn), None),
+                (b"replace", lambda turn: elements.__setitem__(..., large + turn), None),
+            ):
+                proxy.armed = (b"$%d\r\n%b\r\n" % (len(method), method), turn)
+                assert call(turn) == expected, method
+                assert proxy.armed is None, method
+            assert (d, s, array[1], value.value) == ({"n": turn + 1, "a": turn}, set(), 2 * turn + 2, turn)
+            assert np.array_equal(elements, large + turn)
+        value.close()
+
+
 def test_tasks_whose_replies_are_lost_are_asked_for_again(proxy: Proxy) -> None:
     import asyncio
 

@@ -1,4 +1,4 @@
-"""The common part of the dicts of the thread and manager placements: methods over a snapshot, and all views."""
+"""The common part of the dicts of all placements but shared memory: methods over a snapshot, and all views."""
 
 from __future__ import annotations
 
@@ -63,7 +63,8 @@ class ItemsFace(_ViewFace, ItemsView[Any, Any]):
 
 
 class MappingFace:
-    """The rest of a `MutableMapping` for a handle, built on `as_dict` and `update`."""
+    """The rest of a `MutableMapping` for a handle, built on `as_dict` and `update`, and perhaps on a cheaper
+    `_iter_pairs`."""
 
     __slots__ = ()
     __hash__: ClassVar[None]  # type: ignore[assignment]
@@ -78,6 +79,9 @@ class MappingFace:
     @abstractmethod
     def update(self, mapping_or_pairs: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (), /, **items: Any) -> None:
         """Set many keys."""
+
+    def _iter_pairs(self) -> Iterator[tuple[Any, Any]]:
+        return iter(self.as_dict().items())
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.as_dict())
@@ -120,25 +124,21 @@ class MappingFace:
         return "<Dict closed>" if self.closed else f"Dict({self.as_dict()!r}, name={self.name!r})"
 
 
-def _snapshot(view: Any) -> dict[Any, Any]:
-    taken: dict[Any, Any] = view._mapping.as_dict()
-    return taken
-
-
 class _Values(ValuesFace):
-    def __iter__(self) -> Iterator[Any]:
-        return iter(_snapshot(self).values())
+    def __iter__(self: Any) -> Iterator[Any]:
+        return (value for _, value in self._mapping._iter_pairs())
 
     def __contains__(self, value: object) -> bool:
-        return value in _snapshot(self).values()
+        return any(each is value or each == value for each in self)
 
     def __reversed__(self) -> Iterator[Any]:
-        return reversed(_snapshot(self).values())
+        return iter(list(self)[::-1])
 
 
 class _Items(ItemsFace):
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        return iter(_snapshot(self).items())
+    def __iter__(self: Any) -> Iterator[tuple[Any, Any]]:
+        pairs: Iterator[tuple[Any, Any]] = self._mapping._iter_pairs()
+        return pairs
 
     def __reversed__(self) -> Iterator[tuple[Any, Any]]:
-        return reversed(_snapshot(self).items())
+        return iter(list(self)[::-1])

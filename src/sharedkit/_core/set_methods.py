@@ -14,12 +14,12 @@ from sharedkit._core.segment import Handle, Segment
 if TYPE_CHECKING:
     from sharedkit.statistics import DictStatistics
 
-__all__ = ["DictMembers", "SetFace"]
+__all__ = ["DictMembers", "SetFace", "key_of_member"]
 
 _MISSING = object()
 
 
-def _key(member: Any) -> Any:
+def key_of_member(member: Any) -> Any:
     """The key of a member: a set stands for the frozenset that equals it."""
     return frozenset(member) if type(member) is set else member
 
@@ -67,11 +67,11 @@ class SetFace:
 
     def discard(self, member: Any, /) -> None:
         """Remove `member` in one step, if it is in the set."""
-        self._take(_key(member))
+        self._take(key_of_member(member))
 
     def remove(self, member: Any, /) -> None:
         """Remove `member` in one step. Raises KeyError if it is not in the set."""
-        if not self._take(_key(member)):
+        if not self._take(key_of_member(member)):
             raise KeyError(member)
 
     # --- many members, each in one step
@@ -282,7 +282,7 @@ class DictMembers(SetFace):
         self._dict.clear()
 
     def __contains__(self, member: object) -> bool:
-        return _key(member) in self._dict
+        return key_of_member(member) in self._dict
 
     def __len__(self) -> int:
         return len(self._dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
@@ -11,13 +12,25 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from sharedkit._core.counts import perhaps_a_name
+from sharedkit._core.handle_methods import StructureMethods
 from sharedkit._core.segment import ends_anywhere
 from sharedkit.errors import CorruptSegmentError
 
 if TYPE_CHECKING:
     from sharedkit.statistics import ArrayStatistics
 
-__all__ = ["CTYPES", "Locked", "MemoryValue", "MemoryValueWithLock", "cell_of", "dtype_of", "given_lock"]
+__all__ = [
+    "CTYPES",
+    "Locked",
+    "MemoryValue",
+    "MemoryValueWithLock",
+    "ServedRawValue",
+    "ServedValue",
+    "ServedValueWithLock",
+    "cell_of",
+    "dtype_of",
+    "given_lock",
+]
 
 CTYPES: dict[str, Any] = {
     each._type_: each
@@ -103,6 +116,99 @@ class Locked:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.get_lock().__aexit__(kind, error, trace)
+
+
+class ServedValue(StructureMethods):
+    """A value behind a server."""
+
+    @abstractmethod
+    def _code(self) -> str:
+        """The code of the type in `ctypes`."""
+
+    @abstractmethod
+    def _load(self) -> Any:
+        """The value, whoever holds its lock."""
+
+    @abstractmethod
+    def _store(self, value: Any) -> None:
+        """Set the value, which is converted, whoever holds its lock."""
+
+    def _converted(self, value: Any) -> Any:
+        self._ensure_open()
+        return CTYPES[self._code()](value).value
+
+
+class ServedRawValue(ServedValue):
+    """A value without a lock."""
+
+    @property
+    def value(self) -> Any:
+        """The value. A read is one step, and so is a write. As in `ctypes`, a number that is too large wraps around."""
+        return self._load()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        self._store(self._converted(value))
+
+
+class ServedValueWithLock(Locked, ServedValue):
+    """A value with a lock: one of its own, or another one."""
+
+    home: ClassVar[Any] = None
+    _given: Any = None
+
+    def __new__(cls, *args: Any, lock: Any = True, **options: Any) -> Any:
+        if lock is False and cls.home is not None:
+            return cls.home.RawValue(*args, **options)
+        return super().__new__(cls)
+
+    @abstractmethod
+    def _load_when_free(self) -> Any:
+        """The value, as soon as no other caller holds the value's own lock."""
+
+    @abstractmethod
+    def _store_when_free(self, value: Any) -> None:
+        """Set the value as soon as no other caller holds the value's own lock."""
+
+    @abstractmethod
+    def _own_lock(self) -> Any:
+        """The value's own lock."""
+
+    @property
+    def value(self) -> Any:
+        """The value. A read or write waits while another thread or process holds the lock. As in `ctypes`, a number
+        that is too large wraps around.
+
+        `v.value += 1` reads, then writes: hold the lock around it, or use a Counter.
+        """
+        if self._given is None:
+            return self._load_when_free()
+        with self._given:
+            return self._load()
+
+    @value.setter
+    def value(self, value: Any) -> None:
+        if self._given is None:
+            self._store_when_free(self._converted(value))
+        else:
+            with self._given:
+                self._store(self._converted(value))
+
+    def get_lock(self) -> Any:
+        """Return the lock that each read and write waits for: an RLock, or the given lock."""
+        self._ensure_open()
+        return self._own_lock() if self._given is None else self._given
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        plain: Any = super().__reduce__()
+        return plain if self._given is None else (_served_with_lock, (*plain, self._given))
+
+
+def _served_with_lock(opens: Callable[..., Any], args: tuple[Any, ...], lock: Any) -> Any:
+    """Unpickle a value with a lock that is not its own."""
+    value = opens(*args)
+    value._given = lock
+    return value
 
 
 class MemoryValue:

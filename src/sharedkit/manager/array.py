@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from sharedkit._core.array_methods import ArrayMethods
 from sharedkit._core.array_spec import contents_of, geometry
 from sharedkit._core.operands import numbers
 from sharedkit.manager.arguments import SCALARS
@@ -18,7 +18,7 @@ from sharedkit.statistics import ArrayStatistics
 __all__ = ["Array"]
 
 
-class Array(Handle):
+class Array(ArrayMethods, Handle):
     """Array(shape, dtype="f8", *, name=None, exist_ok=False, persist=False, seats=192)
 
     A NumPy array of zeros, in C order. Indexing writes to the server and reads copies, and so do `ndarray` and
@@ -66,66 +66,20 @@ class Array(Handle):
         self._create(name, exist_ok, persist, seats, {"shape": contents.shape, "dtype": contents.dtype}, contents)
         return self
 
-    def _geometry(self) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    def _parts(self) -> tuple[tuple[int, ...], np.dtype[Any], int]:
         """Shape, dtype and the number of the lock, which never change."""
         self._ensure_open()
         if not hasattr(self, "_known"):
             self._known = self._call("geometry")
         return self._known
 
-    @property
-    def ndarray(self) -> NDArray[Any]:
-        """A copy of all elements, of the handle's shape and dtype, that cannot be written to."""
-        copied: NDArray[Any] = np.asarray(self._call("read", ...))
-        copied.flags.writeable = False
-        return copied
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The length of each axis."""
-        return self._geometry()[0]
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """The type of one element."""
-        return self._geometry()[1]
-
-    @property
-    def ndim(self) -> int:
-        """How many axes there are."""
-        return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """How many elements there are."""
-        return int(np.prod(self.shape, dtype=object))
-
-    @property
-    def nbytes(self) -> int:
-        """How many bytes the elements take in the server."""
-        return self.size * self.dtype.itemsize
+    def _geometry(self) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        return self._parts()[:2]
 
     @property
     def lock(self) -> PartLock:
         """A lock whose meaning the users agree on; every handle has the same one. No method here takes it."""
-        return PartLock(self, self._geometry()[2])
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        array = self.ndarray
-        if dtype is not None and np.dtype(dtype) != array.dtype:
-            if copy is False:
-                raise ValueError(f"{array.dtype} cannot become {np.dtype(dtype)} without a copy")
-            return array.astype(dtype)
-        return array.copy() if copy else array
-
-    def __len__(self) -> int:
-        shape = self.shape
-        if not shape:
-            raise TypeError("len() of unsized object")
-        return shape[0]
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.ndarray)
+        return PartLock(self, self._parts()[2])
 
     def __getitem__(self, key: Any) -> Any:
         found = self._call("read", key)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
-from sharedkit._core.keys import form_and_first, form_of, key_of
-from sharedkit._core.mapping_methods import FILE_OPTIONS, MappingFace, first_items
+from sharedkit._core.dict_methods import DictMethods, Entry, Form
+from sharedkit._core.keys import key_of
+from sharedkit._core.mapping_methods import FILE_OPTIONS, first_items
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.protocol import pack, unpack
 from sharedkit.statistics import DictStatistics
@@ -14,7 +15,7 @@ from sharedkit.statistics import DictStatistics
 __all__ = ["Dict"]
 
 
-class Dict(MappingFace, Handle):
+class Dict(DictMethods, Handle):
     """Dict(mapping_or_pairs=(), /, *, name=None, exist_ok=False, persist=False, seats=192, **items)
 
     A `MutableMapping` in order of insertion. Each single operation is atomic, including `setdefault`, `pop`, `add` and
@@ -41,103 +42,55 @@ class Dict(MappingFace, Handle):
         **items: Any,
     ) -> None:
         # first: an item that cannot be sent raises before anything is made
-        entries = _entries(first_items(mapping_or_pairs, items, FILE_OPTIONS), {})
+        entries = self._entries(first_items(mapping_or_pairs, items, FILE_OPTIONS), {})
         self._create(name, exist_ok, persist, seats, {})
         if entries:
-            self._call("set", entries)
+            self._set(entries)
 
-    def __getitem__(self, key: Any) -> Any:
-        found = self._call("get", form_of(key))
-        if found is None:
-            raise KeyError(key)
-        return unpack(found)
+    _pack = staticmethod(pack)
+    _unpack = staticmethod(unpack)
 
-    def get(self, key: Any, default: Any = None, /) -> Any:
-        """Return the value of `key`, or `default`."""
-        found = self._call("get", form_of(key))
-        return default if found is None else unpack(found)
+    def _get(self, form: Form) -> Any:
+        return self._call("get", form)
 
-    def __contains__(self, key: object) -> bool:
-        return bool(self._call("has", form_of(key)))
+    def _has(self, form: Form) -> bool:
+        return bool(self._call("has", form))
 
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self._ensure_open()
-        self._call("set", [(*form_and_first(key), pack(value))])
+    def _set(self, entries: list[Entry]) -> None:
+        self._call("set", entries)
 
-    def __delitem__(self, key: Any) -> None:
-        self.pop(key)
+    def _setdefault(self, form: Form, first: bytes | None, packed: Any) -> Any:
+        return self._call("setdefault", form, first, packed)
 
-    def setdefault(self, key: Any, default: Any = None, /) -> Any:
-        """Return the value of `key`, set to `default` first if it was missing, in one step."""
-        self._ensure_open()
-        return unpack(self._call("setdefault", *form_and_first(key), pack(default)))
+    def _pop(self, form: Form) -> Any:
+        found = self._call("pop", form)
+        return None if found is None else found[1]
 
-    def pop(self, key: Any, *default: Any) -> Any:
-        """Remove `key` and return its value in one step; `default` if it is missing, or KeyError without one."""
-        if len(default) > 1:
-            raise TypeError(f"pop expected at most 2 arguments, got {1 + len(default)}")
-        found = self._call("pop", form_of(key))
-        if found is not None:
-            return unpack(found[1])
-        if default:
-            return default[0]
-        raise KeyError(key)
-
-    def popitem(self) -> tuple[Any, Any]:
-        """Remove and return the pair that was inserted last, in one step. Raises KeyError if the dict is empty."""
+    def _pop_last(self) -> Entry:
         form, (first, value) = self._call("popitem")
-        return key_of(form, first), unpack(value)
+        return form, first, value
 
-    def add(self, key: Any, n: Any = 1, /) -> Any:
-        """Add `n` to the number at `key` (a missing one is 0) in one step, and return the new value."""
-        self._ensure_open()
-        form, first = form_and_first(key)
-        while type(n) in (int, float):
-            after, found = self._call("add", form, first, n)
-            if found is None:
-                return after
-            after = unpack(found) + n  # no plain number, which the server would not unpickle
-            if self._call("swap", form, first, found, pack(after)):
-                return after
-        while True:
-            found = self._call("get", form)
-            after = n if found is None else unpack(found) + n
-            if self._call("swap", form, first, found, pack(after)):
-                return after
+    def _add(self, form: Form, first: bytes | None, n: int | float) -> tuple[Any, Any]:
+        after, found = self._call("add", form, first, n)
+        return after, found
 
-    def compare_exchange(self, key: Any, expected: Any, desired: Any, /) -> bool:
-        """Set `key` to `desired` if its value equals `expected`, in one step; return whether it did."""
-        self._ensure_open()
-        form, packed = form_of(key), pack(desired)
-        while (found := self._call("get", form)) is not None and unpack(found) == expected:
-            if self._call("swap", form, None, found, packed):
-                return True
-        return False
+    def _swap(self, form: Form, first: bytes | None, expected: Any, desired: Any) -> bool:
+        return bool(self._call("swap", form, first, expected, desired))
+
+    def _iter_keys(self) -> Iterator[tuple[Form, bytes | None]]:
+        return iter(self._call("keys"))
+
+    def _iter_pairs(self) -> Iterator[tuple[Any, Any]]:
+        return ((key_of(form, first), unpack(value)) for form, (first, value) in self._call("items"))
 
     def update(self, mapping_or_pairs: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (), /, **items: Any) -> None:
         """Set many keys, all in one step."""
         self._ensure_open()
-        self._call("set", _entries(mapping_or_pairs, items))
+        self._set(self._entries(mapping_or_pairs, items))
 
     def clear(self) -> None:
         """Remove all keys, in one step."""
         self._call("clear")
-
-    def as_dict(self) -> dict[Any, Any]:
-        """Return a snapshot as a plain dict."""
-        return {key_of(form, first): unpack(value) for form, (first, value) in self._call("items")}
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter([key_of(form, first) for form, first in self._call("keys")])
-
-    def copy(self) -> Dict:
-        """Return a new dict, made from a snapshot."""
-        return type(self)(self.as_dict())
-
-    @classmethod
-    def fromkeys(cls, keys: Iterable[Any], value: Any = None, /) -> Dict:
-        """Return a new dict of these keys, each with this value."""
-        return cls(dict.fromkeys(keys, value))
 
     def __len__(self) -> int:
         return int(self._call("len"))
@@ -146,12 +99,6 @@ class Dict(MappingFace, Handle):
         """Return the number of keys and the attached processes at this moment: a DictStatistics."""
         snapshot: DictStatistics = self._call("statistics")
         return snapshot
-
-
-def _entries(mapping_or_pairs: Any, items: dict[str, Any]) -> list[tuple[Any, bytes | None, Any]]:
-    """For each pair: the canonical form of the key, the pickled key or None, the packed value."""
-    pairs = dict(mapping_or_pairs, **items)
-    return [(*form_and_first(key), pack(value)) for key, value in pairs.items()]
 
 
 MutableMapping.register(Dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sharedkit._core.value_methods import CTYPES, Locked, cell_of, given_lock
+from sharedkit._core.value_methods import ServedRawValue, ServedValue, ServedValueWithLock, cell_of, given_lock
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle, Structure
 from sharedkit.manager.lock import PartLock
 from sharedkit.statistics import ArrayStatistics
@@ -12,23 +12,25 @@ from sharedkit.statistics import ArrayStatistics
 __all__ = ["RawValue", "Value"]
 
 
-class _Value(Structure):
+class _Value(ServedValue, Structure):
     """Reading and writing are one request each."""
 
-    _code: str
+    _known_code: str
 
     def _make(self, typecode_or_type: Any, args: tuple[Any, ...], options: tuple[Any, ...]) -> None:
         cell = cell_of(typecode_or_type, args)
         self._create(*options, {"type": cell._type_}, cell.value)
 
-    def _get(self) -> Any:
+    def _code(self) -> str:
+        if not hasattr(self, "_known_code"):
+            self._known_code = self._call("type")
+        return self._known_code
+
+    def _load(self) -> Any:
         return self._call("get")
 
-    def _set(self, value: Any) -> None:
-        self._ensure_open()
-        if not hasattr(self, "_code"):
-            self._code = self._call("type")
-        self._call("set", CTYPES[self._code](value).value)
+    def _store(self, value: Any) -> None:
+        self._call("set", value)
 
     def statistics(self) -> ArrayStatistics:
         """Return the type, the attached processes and the holder of the lock: an ArrayStatistics."""
@@ -36,7 +38,7 @@ class _Value(Structure):
         return snapshot
 
 
-class RawValue(_Value, Handle):
+class RawValue(ServedRawValue, _Value, Handle):
     """RawValue(typecode_or_type, *args, name=None, exist_ok=False, persist=False, seats=192)
 
     `multiprocessing.RawValue` behind a server: one number, bool or character of a type of `ctypes`, or of a code of
@@ -62,17 +64,8 @@ class RawValue(_Value, Handle):
     ) -> None:
         self._make(typecode_or_type, args, (name, exist_ok, persist, seats))
 
-    @property
-    def value(self) -> Any:
-        """The value. A read is one step, and so is a write. As in `ctypes`, a number that is too large wraps around."""
-        return self._get()
 
-    @value.setter
-    def value(self, value: Any) -> None:
-        self._set(value)
-
-
-class Value(Locked, _Value):
+class Value(ServedValueWithLock, _Value):
     """Value(typecode_or_type, *args, lock=True, name=None, exist_ok=False, persist=False, seats=192)
 
     `multiprocessing.Value` behind a server: a RawValue with a lock. A read or write of `value` waits while another
@@ -84,13 +77,7 @@ class Value(Locked, _Value):
     """
 
     kind = "Value"
-    _given: Any = None
     _known: int
-
-    def __new__(cls, *args: Any, lock: Any = True, **options: Any) -> Any:
-        if lock is False and cls.home is not None:
-            return cls.home.RawValue(*args, **options)
-        return super().__new__(cls)
 
     def __init__(
         self,
@@ -106,50 +93,14 @@ class Value(Locked, _Value):
         self._given = given_lock(lock)
         self._make(typecode_or_type, args, (name, exist_ok, persist, seats))
 
-    @property
-    def value(self) -> Any:
-        """The value. A read or write waits while another thread or process holds the lock. As in `ctypes`, a number
-        that is too large wraps around.
+    def _load_when_free(self) -> Any:
+        return self._call("get", thread=self._own_lock()._who(), patience=None)
 
-        `v.value += 1` reads, then writes: hold the lock around it, or use a Counter.
-        """
-        if self._given is None:
-            return self._call("get", thread=self._own_lock()._who(), patience=None)
-        with self._given:
-            return self._get()
-
-    @value.setter
-    def value(self, value: Any) -> None:
-        if self._given is None:
-            self._set(value)
-        else:
-            with self._given:
-                self._set(value)
-
-    def _set(self, value: Any) -> None:
-        self._ensure_open()
-        if not hasattr(self, "_code"):
-            self._code = self._call("type")
-        self._call("set", CTYPES[self._code](value).value, thread=self._own_lock()._who(), patience=None)
-
-    def get_lock(self) -> Any:
-        """Return the lock that each read and write waits for: an RLock, or the given lock."""
-        self._ensure_open()
-        return self._own_lock() if self._given is None else self._given
+    def _store_when_free(self, value: Any) -> None:
+        self._call("set", value, thread=self._own_lock()._who(), patience=None)
 
     def _own_lock(self) -> PartLock:
         self._ensure_open()
         if not hasattr(self, "_known"):
             self._known = self._call("lock")
         return PartLock(self, self._known, owned=True)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        plain = super().__reduce__()
-        return plain if self._given is None else (_with_lock, (*plain, self._given))
-
-
-def _with_lock(opens: Any, args: tuple[Any, ...], lock: Any) -> Any:
-    """Unpickle a value with a lock that is not its own."""
-    value = opens(*args)
-    value._given = lock
-    return value

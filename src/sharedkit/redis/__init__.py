@@ -14,25 +14,34 @@ except ImportError as why:
 from typing import Any as _Any
 
 from sharedkit._core.unsupported import absent as _absent
+from sharedkit.redis.array import Array
 from sharedkit.redis.counter import Counter, Counters
+from sharedkit.redis.dict import Dict
 from sharedkit.redis.event import Event
 from sharedkit.redis.lock import Lock, RLock
 from sharedkit.redis.placement import ALIASES, KINDS, MISSING, Placement, at
 from sharedkit.redis.queue import Queue
 from sharedkit.redis.semaphore import BoundedSemaphore, Semaphore
+from sharedkit.redis.set import Set
+from sharedkit.redis.value import RawValue, Value
 
 __all__ = [
+    "Array",
     "BoundedSemaphore",
     "Counter",
     "Counters",
+    "Dict",
     "Event",
     "JoinableQueue",
     "Lock",
     "Placement",
     "Queue",
     "RLock",
+    "RawValue",
     "Semaphore",
+    "Set",
     "SimpleQueue",
+    "Value",
     "at",
 ]
 
@@ -42,14 +51,32 @@ del _hiredis, _redis
 
 JoinableQueue = SimpleQueue = Queue  # its interface includes those of both
 ALIASES.update(JoinableQueue="Queue", SimpleQueue="Queue")
-KINDS.update({cls.kind: cls for cls in (BoundedSemaphore, Counter, Counters, Event, Lock, Queue, RLock, Semaphore)})
+KINDS.update(
+    {
+        cls.kind: cls
+        for cls in (
+            Array,
+            BoundedSemaphore,
+            Counter,
+            Counters,
+            Dict,
+            Event,
+            Lock,
+            Queue,
+            RLock,
+            RawValue,
+            Semaphore,
+            Set,
+            Value,
+        )
+    }
+)
 MISSING.update(
     {
         name: f'there is no {name} in the placement "redis" yet; get_context("manager").{name} is for processes '
         "of many machines, too"
         for name in (
-            "Array", "Barrier", "Condition", "Dict", "Executor", "LifoQueue", "PriorityQueue", "RWLock", "RawValue",
-            "Set", "Value",
+            "Barrier", "Condition", "Executor", "LifoQueue", "PriorityQueue", "RWLock",
         )
     }
 )  # fmt: skip

@@ -20,7 +20,7 @@ from redis.retry import Retry
 
 from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
 
-__all__ = ["LOST", "Address", "Restarted", "pack", "send"]
+__all__ = ["LOST", "Address", "Command", "Restarted", "pack", "pack_before", "send"]
 
 OLDEST = (7, 0)
 LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
@@ -30,6 +30,16 @@ LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
 def pack(*parts: bytes) -> bytes:
     """The bytes of a command in the protocol of Redis."""
     return _form_of(len(parts)) % tuple(chain.from_iterable(zip(map(len, parts), parts, strict=True)))
+
+
+Command = bytes | tuple[bytes, memoryview, bytes]
+"""A packed command; in three pieces, the last part of the command is not copied."""
+
+
+def pack_before(data: memoryview, *parts: bytes) -> Command:
+    """The command of these parts, and of `data`, which are bytes, after them."""
+    before = pack(*parts).partition(b"\r\n")[2]
+    return b"*%d\r\n%b$%d\r\n" % (len(parts) + 1, before, len(data)), data, b"\r\n"
 
 
 @cache
@@ -43,12 +53,16 @@ def _encoded(part: Any) -> bytes:
     return part if isinstance(part, bytes) else str(part).encode()
 
 
-def send(connection: Any, command: bytes) -> None:
+def send(connection: Any, command: Command) -> None:
     """Send a packed command. (redis-py's own method would first reopen a connection that has ended, and not say so.)"""
     its_socket = connection._sock
     if its_socket is None:
         raise exceptions.ConnectionError("the connection was ended")
-    its_socket.sendall(command)
+    if isinstance(command, bytes):
+        its_socket.sendall(command)
+    else:
+        for piece in command:
+            its_socket.sendall(piece)
 
 
 class Address:

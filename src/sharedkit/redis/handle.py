@@ -44,8 +44,8 @@ class Structure(StructureMethods):
 
     def _create(
         self, name: str | None, exist_ok: bool, persist: bool, seats: int, spec: dict[str, Any], *begin: bytes
-    ) -> None:
-        """Make the structure in the server, or open an existing one whose `spec` is equal."""
+    ) -> bool:
+        """Make the structure in the server, or open an existing one whose `spec` is equal; return whether it is new."""
         if self.home is None:
             raise TypeError(f'{type(self).__name__} is made by a context: get_context("redis").{type(self).__name__}')
         spec["seats"] = checked_seats(seats)
@@ -56,6 +56,7 @@ class Structure(StructureMethods):
         while True:
             incarnation = secrets.token_hex(6).encode()
             base = pointer + b":" + incarnation
+            ready = self._prepare(session, pointer, base)
             with session.lock:
                 there = session.ask(
                     self.lua, base, b"create", self.kind.encode(), json.dumps(spec).encode(), b"%d" % bool(persist),
@@ -64,7 +65,11 @@ class Structure(StructureMethods):
                 _, _, found, kind = bytes(there).split(b" ")
                 if found == incarnation:
                     self._open(session, name, base, spec)
-                    return
+                    if ready:
+                        return True
+                    self.unlink()
+                    self.close()  # the structure that made it needless has ended meanwhile
+                    continue
             if not exist_ok:
                 raise FileExistsError(f"{name!r} is taken in the server at {session.address.public}")
             if kind.decode() != self.kind:
@@ -73,7 +78,7 @@ class Structure(StructureMethods):
                 self._open_existing(session, name, pointer + b":" + found, spec, bool(persist))
             except GoneError:
                 continue  # the existing structure has ended meanwhile
-            return
+            return False
 
     def _open_existing(
         self,
@@ -93,11 +98,19 @@ class Structure(StructureMethods):
         try:
             for key, wanted in {**spec, "persist": persist}.items():
                 found = persists == b"1" if key == "persist" else there[key]
-                if (difference := unlike(key, found, wanted)) is not None:
+                if (difference := unlike(key, self._shown(key, found), self._shown(key, wanted))) is not None:
                     raise with_another(repr(name), self.kind, difference)
         except BaseException:
             self.close()
             raise
+
+    def _shown(self, key: str, value: Any) -> Any:
+        """A part of the spec as a user knows it; JSON has it as `value`."""
+        return value
+
+    def _prepare(self, session: Session, pointer: bytes, base: bytes) -> bool:
+        """Write what must be in the server before the structure is made; return whether it may be made now."""
+        return True
 
     def _open(self, session: Session, name: str, base: bytes, spec: dict[str, Any]) -> None:
         """Bind the handle, under the session's lock."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
+from abc import abstractmethod
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from sharedkit._core.lock_methods import NamedLockMethods
+from sharedkit._core.lock_methods import LockMethods, NamedLockMethods
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import NotLockedError, OwnerDiedError, OwnerDiedWarning, SharedkitError
 from sharedkit.redis.handle import DEFAULT_SEATS, Structure, pids
@@ -16,31 +17,35 @@ from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import Session
 from sharedkit.statistics import LockStatistics
 
-__all__ = ["Lock", "RLock"]
+__all__ = ["Lock", "PartLock", "PartRLock", "RLock"]
 
 _Taken = tuple[bool, bool]
 """Whether the lock was taken, and whether its last holder died."""
 
 
-class _Named(NamedLockMethods, Structure):
-    """The common part of a Lock and an RLock."""
+class _Acquiring(LockMethods):
+    """Acquiring and releasing the lock in a structure of the server."""
 
-    lua = "lock"
-    _reentrant = b"0"
+    lua: ClassVar[str] = "lock"
+    kind: ClassVar[str]
+    _base: bytes
+    _name: str
 
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        exist_ok: bool = False,
-        persist: bool = False,
-        on_owner_died: Literal["warn", "raise"] = "warn",
-        seats: int = DEFAULT_SEATS,
-    ) -> None:
-        if on_owner_died not in ("warn", "raise"):
-            raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
-        raises = b"1" if on_owner_died == "raise" else b"0"
-        self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died}, raises, self._reentrant)
+    @abstractmethod
+    def _ensure_open(self) -> Session:
+        """The session in which the structure is open. Raises ClosedError."""
+
+    @abstractmethod
+    def _told(self, why: SharedkitError) -> SharedkitError:
+        """The error that names the handle."""
+
+    @abstractmethod
+    def _call(self, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
+        """The answer of a method that runs once."""
+
+    @abstractmethod
+    def _read(self, method: bytes, *args: bytes) -> Any:
+        """The answer of a method that changes nothing."""
 
     # --- the caller
 
@@ -232,39 +237,8 @@ class _Named(NamedLockMethods, Structure):
         )
 
 
-class Lock(_Named):
-    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
-
-    `threading.Lock`: any thread of any process may release it. If the process that holds it dies, or is silent for its
-    whole lease, the next waiter takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning. With
-    `on_owner_died="raise"`, every `acquire` then raises OwnerDiedError instead of taking the lock, until
-    `mark_consistent()`. A process that was silent and then goes on gets LeaseLostError; `fence` keeps it from writing
-    to other stores. `with` takes the lock; it does not close the handle.
-
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
-    Lock with the same parameters.
-    """
-
-    kind = "Lock"
-
-    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
-        """Take the lock as `acquire` does, without blocking the event loop."""
-        return await self._atake(blocking if block is None else block, timeout, b"")
-
-
-class RLock(_Named):
-    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
-
-    `threading.RLock`: the thread that holds it may take it again; only that thread may release it, as often as it has
-    taken it. The holder is a thread of a process, or the task that runs in that thread; its death has the same effect
-    as for a Lock. `with` takes the lock; it does not close the handle.
-
-    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not an
-    RLock with the same parameters.
-    """
-
-    kind = "RLock"
-    _reentrant = b"1"
+class _Owned(_Acquiring):
+    """A lock that belongs to the thread or task that has taken it."""
 
     def _who(self) -> bytes:
         held = _held_by_tasks.get(self._key())
@@ -310,6 +284,62 @@ class RLock(_Named):
             self.acquire()
 
 
+class _Named(NamedLockMethods, Structure, _Acquiring):
+    """The common part of a Lock and an RLock."""
+
+    lua = "lock"
+    _reentrant = b"0"
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        on_owner_died: Literal["warn", "raise"] = "warn",
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        if on_owner_died not in ("warn", "raise"):
+            raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
+        raises = b"1" if on_owner_died == "raise" else b"0"
+        self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died}, raises, self._reentrant)
+
+
+class Lock(_Named):
+    """Lock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
+
+    `threading.Lock`: any thread of any process may release it. If the process that holds it dies, or is silent for its
+    whole lease, the next waiter takes the lock over, finds `owner_died` true and gets an OwnerDiedWarning. With
+    `on_owner_died="raise"`, every `acquire` then raises OwnerDiedError instead of taking the lock, until
+    `mark_consistent()`. A process that was silent and then goes on gets LeaseLostError; `fence` keeps it from writing
+    to other stores. `with` takes the lock; it does not close the handle.
+
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
+    Lock with the same parameters.
+    """
+
+    kind = "Lock"
+
+    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
+        """Take the lock as `acquire` does, without blocking the event loop."""
+        return await self._atake(blocking if block is None else block, timeout, b"")
+
+
+class RLock(_Owned, _Named):
+    """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
+
+    `threading.RLock`: the thread that holds it may take it again; only that thread may release it, as often as it has
+    taken it. The holder is a thread of a process, or the task that runs in that thread; its death has the same effect
+    as for a Lock. `with` takes the lock; it does not close the handle.
+
+    Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not an
+    RLock with the same parameters.
+    """
+
+    kind = "RLock"
+    _reentrant = b"1"
+
+
 _held_by_tasks: dict[tuple[bytes, bytes], tuple[bytes, int]] = {}
 """The re-entrant locks that tasks of this process hold, and how often."""
 
@@ -319,3 +349,47 @@ def _name_of_task() -> bytes | None:
 
     name = waiters.name_of_task()
     return b"a%d" % name if name else None
+
+
+class PartLock(_Acquiring):
+    """The lock that comes with an array, with the methods of a Lock. It is closed when the whole is."""
+
+    kind = "Lock"
+
+    def __init__(self, whole: Structure) -> None:
+        whole._ensure_open()
+        self._whole, self._base, self._name = whole, whole._base, whole._name
+
+    def _ensure_open(self) -> Session:
+        return self._whole._ensure_open()
+
+    def _told(self, why: SharedkitError) -> SharedkitError:
+        return self._whole._told(why)
+
+    def _call(self, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
+        try:
+            return self._ensure_open().call(self.lua, self._base, method, *args, shrinks=shrinks)
+        except SharedkitError as why:
+            raise self._told(why) from None
+
+    def _read(self, method: bytes, *args: bytes) -> Any:
+        try:
+            return self._ensure_open().ask(self.lua, self._base, method, *args)
+        except SharedkitError as why:
+            raise self._told(why) from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _lock_of, (self._whole,)
+
+    def __repr__(self) -> str:
+        return f"<lock of {self._whole!r}>"
+
+
+class PartRLock(_Owned, PartLock):
+    """The same for a value: a lock with the methods of an RLock."""
+
+    kind = "RLock"
+
+
+def _lock_of(whole: Any) -> Any:
+    return whole.lock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import struct
 from functools import partial
 from queue import Empty, Full
 from time import monotonic
@@ -14,6 +13,7 @@ from sharedkit._core.queue_methods import QueueMethods, checked_most
 from sharedkit._core.timeouts import LONGEST, await_without_waiting, not_negative, without_waiting
 from sharedkit.errors import SharedkitError, ShutDown
 from sharedkit.redis.handle import DEFAULT_SEATS, Handle, pids
+from sharedkit.redis.items import checked, message_pack, next_batch
 from sharedkit.redis.operation import Kept
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import Session
@@ -23,10 +23,7 @@ __all__ = ["Queue"]
 
 T = TypeVar("T")
 
-LARGEST = (512 << 20) - 1024  # bytes of an item: a server takes 512 MiB at most, including what the protocol adds
-BATCH_BYTES = 16 << 20  # bytes of items in one call
 ALL = 1 << 40  # more items than a server has
-BATCH_ITEMS = 1000  # items in one call: a longer call would keep all other clients waiting
 
 _STATES: dict[bytes, QueueState] = {b"0": "open", b"1": "shutdown", b"2": "shutdown-immediate"}
 _Got = list[bytes] | Literal["empty", "shutdown"]
@@ -70,10 +67,7 @@ class Queue(QueueMethods[T], Handle):
 
     def _pack(self, item: T) -> bytes:
         """The item in the form in which the server keeps it. Raises ValueError if that is too long."""
-        packed = pickle.dumps(item, 5)
-        if len(packed) > LARGEST:
-            raise ValueError(f"an item has {len(packed)} bytes, and a Redis server takes {LARGEST}: put it in parts")
-        return packed
+        return checked(pickle.dumps(item, 5), "an item")
 
     def _put(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
         session = self._ensure_open()
@@ -81,7 +75,7 @@ class Queue(QueueMethods[T], Handle):
         done = 0
         try:
             while done < len(packed):
-                some = _next_batch(packed, done)
+                some = next_batch(packed, done)
                 left = None if deadline is None else deadline - monotonic()
                 args = _args_of_put(some, block and (left is None or left > 0))
                 fits, end = session.take(
@@ -104,7 +98,7 @@ class Queue(QueueMethods[T], Handle):
         done = 0
         try:
             while done < len(packed):
-                some = _next_batch(packed, done)
+                some = next_batch(packed, done)
                 left = None if deadline is None else deadline - monotonic()
                 args = _args_of_put(some, block and (left is None or left > 0))
                 back: list[list[Any]] = []
@@ -294,29 +288,12 @@ class Queue(QueueMethods[T], Handle):
         )
 
 
-def _next_batch(packed: list[bytes], first: int) -> list[bytes]:
-    """The items of the next call, from number `first` on: few enough not to keep other clients waiting for long."""
-    if len(packed) == 1:
-        return packed
-    size, last = 0, first
-    while (
-        last < len(packed) and last < first + BATCH_ITEMS and (last == first or size + len(packed[last]) <= BATCH_BYTES)
-    ):
-        size += len(packed[last])
-        last += 1
-    return packed[first:last]
-
-
 def _args_of_put(some: list[bytes], willing: bool) -> tuple[bytes, ...]:
     """The arguments of a put: one item as it is; several as an array in MessagePack, which is faster than arguments."""
     flag = b"1" if willing else b"0"
     if len(some) == 1:
         return flag, b"", some[0]
-    parts = [struct.pack(">BI", 0xDD, len(some))]
-    for each in some:
-        parts.append(struct.pack(">BI", 0xDB, len(each)))
-        parts.append(each)
-    return flag, b"".join(parts), b""
+    return flag, message_pack(some), b""
 
 
 def _put_before(said: list[Any], count: int) -> int:

@@ -16,14 +16,15 @@ from importlib.resources import files
 __all__ = ["MOST_LOADS", "function", "library"]
 
 MOST_LOADS = 3  # for one call; a server that forgets functions at once is not usable
-PARTS = ("prelude", "", "life", "epilogue")
+WITH = {"array": "lock", "value": "lock"}  # structures, and another one that each contains
 
 
 @cache
 def _named(structure: str) -> tuple[str, str]:
     """The name of the structure's library, which is also that of its function, and the library's text."""
     folder = files("sharedkit.redis") / "scripts"
-    text = "\n".join((folder / f"{part or structure}.lua").read_text("utf-8") for part in PARTS)
+    own = [WITH[structure], structure] if structure in WITH else [structure]
+    text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", *own, "life", "epilogue"))
     name = f"sharedkit_{structure}_{sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]}"
     return name, f"#!lua name={name}\nlocal NAME = '{name}'\n{text}"
 

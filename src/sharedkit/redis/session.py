@@ -29,7 +29,7 @@ from redis import exceptions
 from sharedkit._core.background import background
 from sharedkit._core.weak_sets import members
 from sharedkit.errors import ClosedError, LeaseLostError, ServerGoneError, SharedkitError
-from sharedkit.redis.address import LOST, Address, Restarted, pack, send
+from sharedkit.redis.address import LOST, Address, Command, Restarted, pack, pack_before, send
 from sharedkit.redis.line import Line
 from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
 from sharedkit.redis.refusals import Refused, refused
@@ -244,13 +244,13 @@ class Session:
             self._leave(lambda: self._finish(made, (method, *args)))
             raise
 
-    def ask_plain(self, *command: bytes) -> Any:
-        """The answer to one of Redis's own commands, which changes nothing."""
+    def ask_plain(self, *command: bytes, data: memoryview | None = None) -> Any:
+        """The answer to one of Redis's own commands, which may run any number of times; `data` are its last part."""
         if self.over is not None:
             raise self.reason()
         lane = self._lane()
         try:
-            answer = self._exchange(lane, pack(*command), None)
+            answer = self._exchange(lane, pack(*command) if data is None else pack_before(data, *command), None)
         except BaseException:
             self._retire(lane)
             raise
@@ -292,7 +292,7 @@ class Session:
             return ServerGoneError(f"the server at {self.address.public} forgets functions as soon as it has them")
         return refused(why, self.address.public, made.base)
 
-    def _exchange(self, lane: Lane, command: bytes, kind: str | None) -> Any:
+    def _exchange(self, lane: Lane, command: Command, kind: str | None) -> Any:
         """Send a command and read its answer; try again if the connection ends, or if the server does not know the
         functions of a structure of that kind.
 
@@ -411,9 +411,10 @@ class Session:
     def _undo(self, made: Operation) -> None:
         lane = b"%d" % made.lane
         with suppress(Refused):
-            self._ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
+            self.ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
 
-    def _ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
+    def ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
+        """The answer of a method that may run any number of times. The keeper's thread calls this. Raises Refused."""
         made = Operation(kind, base, 0, True)
         made.acks = self._take_acks(base)
         return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.kind)
@@ -477,7 +478,7 @@ class Session:
         try:
             for base, opened in list(self.opened.items()):
                 try:
-                    self._ask_as_keeper(opened.kind, base, b"beat", self.lease_ms)
+                    self.ask_as_keeper(opened.kind, base, b"beat", self.lease_ms)
                 except Refused as why:
                     if why.code == "SKFENCED":
                         self.lose("it was not prolonged in time")
@@ -505,13 +506,13 @@ class Session:
         waited = {wait.base: wait.kind for wait in list(self.waits.values())}
         for base, kind in waited.items():
             with suppress(Refused, SharedkitError):
-                self._ask_as_keeper(kind, base, b"look")
+                self.ask_as_keeper(kind, base, b"look")
 
     def _check_waits(self) -> None:
         """Ask whether each wait is over: the message that said so may have been lost with a connection."""
         for number, wait in list(self.waits.items()):
             try:
-                given = self._ask_as_keeper(wait.kind, wait.base, b"check", b"%d" % number)
+                given = self.ask_as_keeper(wait.kind, wait.base, b"check", b"%d" % number)
             except Refused:
                 continue
             if given and self.waits.pop(number, None) is not None:

@@ -91,3 +91,5 @@ function reader.statistics()
     return {holder or '', get('w') or '', get('d') or '0', get('s') or '', get('x') or '0', get('f') or '0',
             redis.call('LLEN', line), living_sessions()}
 end
+
+function reader.holder() return {get('h') or '', living_sessions()} end

@@ -18,7 +18,8 @@
 local ARGV, base, me, lane, op, method
 local sessions, last, granted, line
 local now, micros -- the server's clock
-local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners'}
+local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners', ':data',
+    ':order', ':values', ':firsts', ':order0', ':values0', ':firsts0', ':readers', ':kept', ':old'}
 local LAYOUT = '1'
 local GRACE = 1000 -- ms that a session lives on without a connection
 
@@ -188,7 +189,7 @@ local function living_sessions()
 end
 
 local function remove(whose)
-    for _, suffix in ipairs(SUFFIXES) do redis.call('DEL', whose .. suffix) end
+    for _, suffix in ipairs(SUFFIXES) do redis.call('UNLINK', whose .. suffix) end
     local there = redis.call('GET', pointer())
     if there and pointer() .. ':' .. string.match(there, '(%S+) %S+$') == whose then redis.call('DEL', pointer()) end
 end
