@@ -1,4 +1,4 @@
-"""An array in a Redis server: its elements are read as copies and written by scripts."""
+"""An array in a Redis server: its elements are read as copies and written by functions in it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Array"]
 
 LARGEST = 512 << 20  # bytes of a string in the server
 CHUNK = 1 << 20  # bytes that one command reads or writes
-RUNS = 1000  # pieces that one script reads, writes or adds: a longer one would keep all other clients waiting
+RUNS = 1000  # pieces that one call reads, writes or adds: a longer one would keep all other clients waiting
 SPARSE = 16  # a sparse index reads all bytes between its elements, unless these are so many times as many
 STAGED = 600_000  # ms that elements stay in the server before they are part of an array
 
@@ -189,7 +189,7 @@ class Array(ArrayMethods, Handle):
         return result
 
     def _read_range(self, low: int, size: int) -> NDArray[np.uint8]:
-        """These bytes; more than CHUNK by the server's own command, which copies them once less than a script."""
+        """These bytes; more than CHUNK by the server's own command, which copies them once less than a function."""
         if size <= CHUNK:
             return _whole(self._read(b"read", b"%d" % low, b"%d" % size), size)
         found = np.empty(size, np.uint8)
@@ -284,7 +284,7 @@ class Array(ArrayMethods, Handle):
         return self._add_by_swap(at, summand).item()
 
     def _add_by_swap(self, at: bytes, summand: NDArray[Any]) -> NDArray[Any]:
-        """Add to an element of a type that no script can add; return the element from before."""
+        """Add to an element of a type that no function in the server can add; return the element from before."""
         while True:
             there = self._read(b"read", at, b"%d" % summand.dtype.itemsize)
             before = _one(there, summand.dtype)
@@ -362,7 +362,7 @@ def _one(sent: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _form_of(dtype: np.dtype[Any]) -> bytes | None:
-    """The form of an element for `struct` in a script; None if no script can add such elements."""
+    """The form of an element for `struct` in Lua; None if no function in the server can add such elements."""
     order = ">" if dtype.byteorder == ">" or (dtype.byteorder != "<" and sys.byteorder == "big") else "<"
     letters = {1: "I1", 2: "I2", 4: "I4", 8: "I4I4"} if dtype.kind != "f" else {4: "f", 8: "d"}
     letter = letters.get(dtype.itemsize)

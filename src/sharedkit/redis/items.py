@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 LARGEST = (512 << 20) - 1024  # bytes of an item: a server takes 512 MiB at most, including what the protocol adds
 BATCH_BYTES = 16 << 20  # bytes of items in one call
-BATCH_ITEMS = 1000  # items in one call: a longer script would keep all other clients waiting
+BATCH_ITEMS = 1000  # items in one call: a longer call would keep all other clients waiting
 
 
 def checked(packed: bytes, what: str) -> bytes:
@@ -36,7 +36,7 @@ def next_batch(items: list[T], first: int, size: Callable[[Any], int] = len) -> 
 
 
 def message_pack(parts: Iterable[bytes]) -> bytes:
-    """An array of strings in MessagePack, which a script reads faster than as many arguments."""
+    """An array of strings in MessagePack, which Lua reads faster than as many arguments."""
     packed = [b""]
     for each in parts:
         packed.append(struct.pack(">BI", 0xDB, len(each)))

@@ -41,7 +41,7 @@ def _sent(value: Any) -> bytes:
 
 
 class _Value(ServedValue, Structure):
-    """Reading and writing are one script each."""
+    """Reading and writing are one call each."""
 
     lua = "value"
 
