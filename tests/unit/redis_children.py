@@ -28,6 +28,11 @@ def take_until_killed(url: str, name: str) -> None:
         say(queue.get())
 
 
+def take_and_close(url: str, name: str) -> None:
+    with context(url).attach(name) as queue:
+        say(queue.get())
+
+
 def lock_until_killed(url: str, name: str) -> None:
     lock = context(url).attach(name)
     say("ready")

@@ -152,6 +152,15 @@ def test_on_get_nothing_comes_twice(ctx: Any) -> None:
     assert queue.qsize() == 0
 
 
+def test_an_item_that_a_client_took_before_it_closed_the_queue_does_not_come_again(ctx: Any, server: Server) -> None:
+    queue = ctx.Queue(name="taken")
+    queue.put_many(["a", "b", "c"])
+    with Child("take_and_close", server.url, "taken") as child:
+        assert child.says() == "a"
+        child.process.wait(60)
+    assert queue.get_many() == ["b", "c"]
+
+
 def test_locks_of_clients_that_are_killed_in_acquire_come_to_the_next(ctx: Any) -> None:
     chance = random.Random(2)
     locks = [ctx.Lock() for _ in range(KILLS)]

@@ -3,14 +3,13 @@
 --   st  0 open, 1 shut down, 2 shut down at once      once  items taken by a dead process are dropped, not put back
 -- and keys:
 --   :items    list of items                           :granted  items taken and not acknowledged, with the time
---   :line     the waits for an item                   :joiners  the waits for `u` to be 0
+--   :line     the waits for an item                   :second   the waits for `u` to be 0
 --   :putters  list of the items that wait for room: session, operation, place in its batch, 1 for the last of it
 --   :pending  hash of these items themselves
 
 local items = base .. ':items'
 local putters = base .. ':putters'
 local pending = base .. ':pending'
-local joiners = base .. ':joiners'
 local LONG = 65536 -- a longer item (bytes) is not part of the message: the client fetches it
 local SLICE = 4000 -- the most arguments that one command gets from a table
 
@@ -37,7 +36,7 @@ local function forgo(count)
 end
 
 local function finished()
-    if get('u') == '0' then hand_to_all(joiners, '1', 'j') end
+    if get('u') == '0' then hand_to_all(second, '1', 'j') end
 end
 
 local taken = 0 -- how often this script has packed items
@@ -125,7 +124,7 @@ function structure.forget(sid) take_from_putters(sid .. ' ') end
 -- done.
 function structure.withdraw(entry)
     if string.match(entry, '^%S+ %d+ p$') then return take_from_putters(string.sub(entry, 1, -2)) end
-    return redis.call('LREM', line, 1, entry) + redis.call('LREM', joiners, 1, entry)
+    return redis.call('LREM', line, 1, entry) + redis.call('LREM', second, 1, entry)
 end
 
 -- A batch is an array in MessagePack; a single item comes as it is.
@@ -196,7 +195,7 @@ end
 
 function call.join()
     if get('u') == '0' then return {1} end
-    wait_in(joiners)
+    wait_in(second)
     return {0}
 end
 
