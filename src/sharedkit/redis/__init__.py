@@ -11,15 +11,20 @@ except ImportError as why:
         f'the placement "redis" needs redis-py and hiredis: pip install "sharedkit[redis]" ({why})'
     ) from why
 
+from sharedkit.redis.barrier import Barrier
+from sharedkit.redis.condition import Condition
 from sharedkit.redis.counter import Counter, Counters
 from sharedkit.redis.event import Event
 from sharedkit.redis.lock import Lock, RLock
 from sharedkit.redis.placement import ALIASES, KINDS, MISSING, Placement, at
 from sharedkit.redis.queue import Queue
+from sharedkit.redis.rwlock import RWLock
 from sharedkit.redis.semaphore import BoundedSemaphore, Semaphore
 
 __all__ = [
+    "Barrier",
     "BoundedSemaphore",
+    "Condition",
     "Counter",
     "Counters",
     "Event",
@@ -28,6 +33,7 @@ __all__ = [
     "Placement",
     "Queue",
     "RLock",
+    "RWLock",
     "Semaphore",
     "SimpleQueue",
     "at",
@@ -39,14 +45,20 @@ del _hiredis, _redis
 
 JoinableQueue = SimpleQueue = Queue  # its interface includes those of both
 ALIASES.update(JoinableQueue="Queue", SimpleQueue="Queue")
-KINDS.update({cls.kind: cls for cls in (BoundedSemaphore, Counter, Counters, Event, Lock, Queue, RLock, Semaphore)})
+KINDS.update(
+    {
+        cls.kind: cls
+        for cls in (
+            Barrier, BoundedSemaphore, Condition, Counter, Counters, Event, Lock, Queue, RLock, RWLock, Semaphore,
+        )
+    }
+)  # fmt: skip
 MISSING.update(
     {
         name: f'there is no {name} in the placement "redis" yet; get_context("manager").{name} is for processes '
         "of many machines, too"
         for name in (
-            "Array", "Barrier", "Condition", "Dict", "Executor", "LifoQueue", "PriorityQueue", "RWLock", "RawValue",
-            "Set", "Value",
+            "Array", "Dict", "Executor", "LifoQueue", "PriorityQueue", "RawValue", "Set", "Value",
         )
     }
 )  # fmt: skip

@@ -6,54 +6,66 @@ import sys
 import threading
 import warnings
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
-from sharedkit._core.lock_methods import NamedLockMethods
+from sharedkit._core.lock_methods import LockMethods, NamedLockMethods
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import NotLockedError, OwnerDiedError, OwnerDiedWarning, SharedkitError
-from sharedkit.redis.handle import DEFAULT_SEATS, Structure, pids
+from sharedkit.redis.handle import DEFAULT_SEATS, Asking, Structure, pids
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import Session
 from sharedkit.statistics import LockStatistics
 
-__all__ = ["Lock", "RLock"]
+__all__ = ["Lock", "PartLock", "RLock", "death_of", "lend"]
 
 _Taken = tuple[bool, bool]
 """Whether the lock was taken, and whether its last holder died."""
 
 
-class _Named(NamedLockMethods, Structure):
-    """The common part of a Lock and an RLock."""
+def death_of(name: str) -> str:
+    """The text of the warning that the last holder of a lock has died."""
+    return f"the process that held the lock of {name!r} has died: check what the lock protects"
+
+
+class _Holdable(Asking, LockMethods):
+    """Acquiring and releasing the lock whose key is `_base`."""
 
     lua = "lock"
-    _reentrant = b"0"
-
-    def __init__(
-        self,
-        *,
-        name: str | None = None,
-        exist_ok: bool = False,
-        persist: bool = False,
-        on_owner_died: Literal["warn", "raise"] = "warn",
-        seats: int = DEFAULT_SEATS,
-    ) -> None:
-        if on_owner_died not in ("warn", "raise"):
-            raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
-        raises = b"1" if on_owner_died == "raise" else b"0"
-        self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died}, raises, self._reentrant)
+    _reentrant = False
 
     # --- the caller
 
     def _who(self) -> bytes:
         """The caller, for an RLock: the running task if it holds the lock, otherwise the thread. Empty for a Lock."""
-        return b""
+        if not self._reentrant:
+            return b""
+        held = _held_by_tasks.get(self._key())
+        if held is not None and "asyncio" in sys.modules and held[0] == _name_of_task():
+            return held[0]
+        return b"t%d" % threading.get_ident()
 
     def _task(self) -> bytes:
         """The running task, which wants to hold an RLock. Empty for a Lock."""
-        return b""
+        if not self._reentrant:
+            return b""
+        name = _name_of_task()
+        if name is None:
+            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
+        return name
 
     def _count(self, who: bytes, times: int) -> None:
         """Add `times`, which may be negative, to the count of how often this caller holds the lock."""
+        if who.startswith(b"a"):
+            key = self._key()
+            held = _held_by_tasks.get(key)
+            times += held[1] if held is not None and held[0] == who else 0
+            if times > 0:
+                _held_by_tasks[key] = (who, times)
+            elif held is not None and held[0] == who:
+                del _held_by_tasks[key]
+
+    def _key(self) -> tuple[bytes, bytes]:
+        return self._ensure_open().sid, self._base
 
     # --- acquiring
 
@@ -71,8 +83,8 @@ class _Named(NamedLockMethods, Structure):
         else:
             return False, False
         if died == b"1":
-            text = f"the process that held the lock of {self._name!r} has died: check what the lock protects"
-            warnings.warn(text, OwnerDiedWarning, stacklevel=5)  # if this raises, `take` gives the lock back
+            # if this raises, `take` gives the lock back
+            warnings.warn(death_of(self._name), OwnerDiedWarning, stacklevel=5)
         session.fences[self._base] = int(fence)
         self._count(who, 1)
         if answer[0] == 0:
@@ -219,7 +231,7 @@ class _Named(NamedLockMethods, Structure):
         return (
             LockStatistics(
                 self._name,
-                self.kind,
+                "RLock" if self._reentrant else "Lock",
                 pids([holder])[0] if holder else None,
                 int(since) / 1000 if since else None,
                 waiting,
@@ -230,6 +242,24 @@ class _Named(NamedLockMethods, Structure):
             holder,
             who,
         )
+
+
+class _Named(_Holdable, NamedLockMethods, Structure):
+    """A lock that is a structure of its own."""
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        on_owner_died: Literal["warn", "raise"] = "warn",
+        seats: int = DEFAULT_SEATS,
+    ) -> None:
+        if on_owner_died not in ("warn", "raise"):
+            raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
+        raises = b"1" if on_owner_died == "raise" else b"0"
+        self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died}, raises, b"%d" % self._reentrant)
 
 
 class Lock(_Named):
@@ -264,32 +294,7 @@ class RLock(_Named):
     """
 
     kind = "RLock"
-    _reentrant = b"1"
-
-    def _who(self) -> bytes:
-        held = _held_by_tasks.get(self._key())
-        if held is not None and "asyncio" in sys.modules and held[0] == _name_of_task():
-            return held[0]
-        return b"t%d" % threading.get_ident()
-
-    def _task(self) -> bytes:
-        name = _name_of_task()
-        if name is None:
-            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
-        return name
-
-    def _count(self, who: bytes, times: int) -> None:
-        if who.startswith(b"a"):
-            key = self._key()
-            held = _held_by_tasks.get(key)
-            times += held[1] if held is not None and held[0] == who else 0
-            if times > 0:
-                _held_by_tasks[key] = (who, times)
-            elif held is not None and held[0] == who:
-                del _held_by_tasks[key]
-
-    def _key(self) -> tuple[bytes, bytes]:
-        return self._ensure_open().sid, self._base
+    _reentrant = True
 
     def _is_owned(self) -> bool:
         _, holder, who = self._looked_at()
@@ -310,6 +315,47 @@ class RLock(_Named):
             self.acquire()
 
 
+class _Whole(Protocol):
+    """The structure that a lock is a part of: a condition."""
+
+    _name: str
+
+    @property
+    def lock(self) -> Any: ...
+    def _ensure_open(self) -> Session: ...
+    def _told(self, why: SharedkitError) -> SharedkitError: ...
+
+
+class PartLock(_Holdable):
+    """The lock that comes with another structure, with the methods of a Lock. It is closed when the whole is.
+
+    Script, key and name of the lock may be the whole's own.
+    """
+
+    def __init__(self, whole: _Whole, lua: str, base: bytes, kind: str, name: str) -> None:
+        self._whole = whole
+        self.lua = lua
+        self._base = base
+        self._name = name
+        self._reentrant = kind == "RLock"
+
+    def _ensure_open(self) -> Session:
+        return self._whole._ensure_open()
+
+    def _told(self, why: SharedkitError) -> SharedkitError:
+        return self._whole._told(why)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _lock_of, (self._whole,)
+
+    def __repr__(self) -> str:
+        return f"<lock of {self._whole!r}>"
+
+
+def _lock_of(whole: _Whole) -> Any:
+    return whole.lock
+
+
 _held_by_tasks: dict[tuple[bytes, bytes], tuple[bytes, int]] = {}
 """The re-entrant locks that tasks of this process hold, and how often."""
 
@@ -319,3 +365,12 @@ def _name_of_task() -> bytes | None:
 
     name = waiters.name_of_task()
     return b"a%d" % name if name else None
+
+
+def lend(lock: tuple[bytes, bytes], who: bytes) -> int:
+    """Record that the task releases the lock for a while; returns how often it has held the lock."""
+    held = _held_by_tasks.get(lock)
+    if held is None or held[0] != who:
+        return 0
+    del _held_by_tasks[lock]
+    return held[1]

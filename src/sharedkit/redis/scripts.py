@@ -62,7 +62,8 @@ def _statement(text: str) -> _Statement:
 def _all_statements(structure: str) -> list[_Statement]:
     """All statements for a structure, without defaults that it replaces."""
     folder = files("sharedkit.redis") / "scripts"
-    parts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", structure, "life", "epilogue")]
+    own = ("lock", "condition") if structure == "condition" else (structure,)
+    parts = [(folder / f"{name}.lua").read_text("utf-8") for name in ("prelude", *own, "life", "epilogue")]
     statements = [each for part in parts for each in _statements(part)]
     latest = {name: each for each in statements for name in each.names if "." in name}
     return [each for each in statements if all(latest.get(name, each) is each for name in each.names)]
