@@ -78,6 +78,7 @@ class Condition(ConditionMethods, Structure):
                 self._over = self.home.classes[kind]._of(session, name_of(over), over, self._ticket)
             except GoneError:
                 session.ask(self.lua, base, b"unlink", session.lease_ms)  # so that its name can be used again
+                session.ask(self.lua, base, b"leave", b"")
                 raise
         super()._open(session, name, base, spec)
 
@@ -185,7 +186,8 @@ class Condition(ConditionMethods, Structure):
         except SharedkitError as why:
             raise self._told(why) from None
         finally:
-            part._count(who, times)
+            if times:
+                part._count(who, times)
         if died:
             warnings.warn(death_of(part._name), OwnerDiedWarning, stacklevel=2)
         return told
