@@ -199,6 +199,27 @@ def test_tasks_that_are_cancelled_anywhere_lose_nothing(server: Server) -> None:
         assert (locked, permits, waiting) == ("False", "2", "0")
 
 
+def test_a_wait_whose_coroutine_is_closed_is_taken_back(ctx: Any) -> None:
+    queue, lock = ctx.Queue(), ctx.Lock()
+    lock.acquire()
+
+    async def main() -> None:
+        waits = [queue.aget(), lock.aacquire()]
+        for wait in waits:
+            wait.send(None)
+        while queue.statistics().waiting_getters + lock.statistics().waiting < 2:
+            await asyncio.sleep(0.001)
+        for wait in waits:
+            wait.close()
+
+    asyncio.run(main())
+    until(lambda: queue.statistics().waiting_getters + lock.statistics().waiting == 0)
+    queue.put("it")
+    lock.release()
+    assert (queue.get(timeout=30), lock.acquire(timeout=30)) == ("it", True)
+    lock.release()
+
+
 @pytest.fixture
 def proxy(server: Server) -> Iterator[Proxy]:
     between = Proxy(server)

@@ -466,6 +466,28 @@ def test_a_task_that_is_cancelled_at_any_moment_of_a_wait_holds_the_lock_and_kee
     asyncio.run(main())
 
 
+@each_lock
+def test_a_condition_wait_whose_coroutine_is_closed_keeps_neither_lock_nor_notification(ctx: Any, over: str) -> None:
+    condition = OVERS[over](ctx)
+
+    async def main() -> None:
+        await condition.aacquire()
+        wait = condition.await_()
+        wait.send(None)
+        while waiting(condition) < 1:
+            await asyncio.sleep(0.001)
+        wait.close()
+        while waiting(condition) or condition.locked():
+            await asyncio.sleep(0.001)
+
+    Task(asyncio.run, main()).result()
+    other = Task(wait_for, condition)
+    until(lambda: waiting(condition) == 1)
+    with condition:
+        condition.notify()
+    assert other.result() is True
+
+
 # --- lost replies
 
 

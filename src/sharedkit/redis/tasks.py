@@ -108,6 +108,13 @@ class TaskWait:
             self._give_back()
             return False
 
+    def abandon(self) -> None:
+        """Undo the operation without waiting for that, because the coroutine is closed."""
+        self.see()
+        with suppress(SharedkitError):
+            if not self.gone_back:
+                cancel(self.session, self.made, b"undo", lambda _: None)
+
     def see(self) -> None:
         """Record that the task now reads the answer, or needs none."""
         with _looking:
@@ -191,11 +198,8 @@ async def atake(
             wait.see()
             await _leave(session, wait, taken_back)
             raise
-        except GeneratorExit:  # its loop was closed, and the task is collected
-            wait.see()
-            with suppress(SharedkitError):
-                if not wait.gone_back:
-                    cancel(session, made, b"undo", lambda _: None)
+        except GeneratorExit:
+            wait.abandon()
             raise
         finally:
             session.waits.pop(made.number, None)

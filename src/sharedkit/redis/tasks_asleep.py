@@ -39,6 +39,9 @@ async def asleep(nap: Nap) -> Woken:
         else:  # it was left before it began: the lock was never released
             wait.free_lane()
             finish(session, made, wait.answer)
+    except GeneratorExit:
+        wait.abandon()
+        raise
     finally:
         waiters.let_go(task)
         session.waits.pop(made.number, None)
