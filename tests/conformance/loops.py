@@ -77,7 +77,7 @@ def asked(kit: Any, condition: Callable[[], bool]) -> Callable[[], bool]:
 
     In other placements there is nothing to wait for, and tasks are not counted one by one.
     """
-    return lambda: kit.context.method != "manager" or condition()
+    return lambda: kit.context.method not in ("manager", "redis") or condition()
 
 
 class Left:

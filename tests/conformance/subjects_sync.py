@@ -32,7 +32,7 @@ UNCOUNTED = {"release-many": "its release() takes no number"}
 NEVER = {"locked": "it has no locked()"}
 
 
-IN_REDIS_TOO = ("BoundedSemaphore", "Event", "Lock", "RLock", "Semaphore")
+IN_REDIS_TOO = ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore")
 
 
 def of(cls: str, thread_lacks: Mapping[str, str] | None = None, mp_lacks: Mapping[str, str] | None = None) -> list[Any]:
@@ -70,6 +70,7 @@ RWLOCKS = [
     Subject("thread", THREAD.RWLock, ONE_PROCESS),
     Subject("shm", SHM.RWLock, MANY_PROCESSES, lambda method: SHM.RWLock),
     Subject("manager", MANAGER.RWLock, SERVED, lambda method: MANAGER.RWLock),
+    in_redis("RWLock"),
 ]
 
 BY_FIXTURE = {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from conformance.subjects import MANAGER, SHM, THREAD
+from conformance.subjects import MANAGER, REDIS, SHM, THREAD, Subject
 from conformance.watchdog import Task, until
 
 Make = Callable[..., Any]
@@ -158,8 +158,8 @@ def test_a_negative_timeout_counts_as_zero(make_condition: Make) -> None:
 
 @pytest.mark.needs("names")
 @pytest.mark.parametrize("over", ["Lock", "RLock"])
-def test_a_condition_over_a_lock_that_other_handles_use(make_condition: Make, over: str) -> None:
-    context = next(each for each in (THREAD, SHM, MANAGER) if isinstance(make_condition(), each.Condition))
+def test_a_condition_over_a_lock_that_other_handles_use(make_condition: Make, subject: Subject, over: str) -> None:
+    context: Any = {"thread": THREAD, "shm": SHM, "manager": MANAGER, "redis": REDIS}[subject.name]
     lock = getattr(context, over)()
     c = make_condition(lock)
     with c:

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -25,6 +26,11 @@ def take_until_killed(url: str, name: str) -> None:
     queue = context(url).attach(name)
     say("ready")
     while True:
+        say(queue.get())
+
+
+def take_and_close(url: str, name: str) -> None:
+    with context(url).attach(name) as queue:
         say(queue.get())
 
 
@@ -136,6 +142,94 @@ def die_at_once(url: str, name: str) -> None:
     items.get()
     say("holds")
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def kept(url: str, name: str, what: str, lease: str) -> None:
+    """Wait for, or take, what `name` says; print when that has begun, and what the next call returns or raises."""
+    handle = context(url, float(lease)).attach(name)
+
+    def wait_for_notice() -> None:
+        with handle:
+            say("begins")
+            handle.wait()
+
+    def read_or_write(acquire: Any, release: Any) -> None:
+        acquire()
+        say("begins")
+        sys.stdin.readline()
+        release()
+
+    def pass_barrier() -> None:
+        say("begins")
+        handle.wait()
+
+    calls = {
+        "notice": wait_for_notice,
+        "party": pass_barrier,
+        "reads": lambda: read_or_write(handle.acquire_read, handle.release_read),
+        "writes": lambda: read_or_write(handle.acquire_write, handle.release_write),
+    }
+    try:
+        calls[what]()
+        say("done")
+    except sk.LeaseLostError:
+        say("LeaseLostError")
+
+
+def interrupted_rendezvous(url: str, what: str) -> None:
+    """Wait three times, until a SIGINT ends the wait; print how many waiters are counted; then wait with success."""
+    ctx = context(url)
+    condition, barrier, rw, full = ctx.Condition(), ctx.Barrier(2), ctx.RWLock(), ctx.RWLock()
+    full.acquire_write()
+    rw.acquire_read()
+    told: list[int] = []
+
+    def notice() -> None:
+        with condition:  # RuntimeError if the lock is not held at the end of the block
+            condition.wait_for(lambda: told)
+
+    def notify() -> None:
+        with condition:
+            told.append(1)
+            condition.notify()
+
+    waits: dict[str, tuple[Any, Any]] = {
+        "notice": (notice, notify),
+        "party": (barrier.wait, barrier.wait),
+        "reading": (full.acquire_read, full.release_write),
+        "writing": (rw.acquire_write, rw.release_read),
+    }
+    wait, give = waits[what]
+    for _ in range(3):
+        say("waits")
+        try:
+            wait()
+        except KeyboardInterrupt:
+            say("interrupted")
+    waiting = [
+        condition.statistics().waiting, condition.statistics().notified, condition.statistics().lock.count,
+        barrier.n_waiting, full.statistics().waiting_readers, rw.statistics().waiting_writers,
+    ]  # fmt: skip
+    say("left", *waiting, barrier.broken)
+    other = threading.Thread(target=give)
+    other.start()
+    wait()
+    other.join()
+    say("done")
+
+
+def interrupted_twice(url: str, name: str) -> None:
+    """Wait for a notification until a SIGINT; wait for the lock again until another one; print how the block ends."""
+    condition = context(url).attach(name)
+    try:
+        with condition:
+            say("waits")
+            condition.wait()
+    except sk.NotLockedError as why:
+        cause: BaseException | None = why
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__context__
+        say(type(cause).__name__)
 
 
 if __name__ == "__main__":

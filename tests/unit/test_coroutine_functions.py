@@ -17,8 +17,8 @@ from sharedkit.shm._rwlock import Side
 PLACEMENTS = ["shm", "thread", "manager", *(["redis"] if importlib.util.find_spec("hiredis") else [])]
 # Before Python 3.12 a function that returns a coroutine cannot be marked: these note their caller when they are called.
 EAGER = {
+    "sharedkit._core.condition_methods": {"ConditionMethods.await_", "ConditionMethods.await_for"},
     "sharedkit._core.lock_methods": {"TaskLockMethods.aacquire"},
-    "sharedkit.manager.condition": {"Condition.await_", "Condition.await_for"},
     "sharedkit.shm._barrier": {"Barrier.await_"},
     "sharedkit.shm._condition": {"Condition.aacquire", "Condition.await_", "Condition.await_for"},
     "sharedkit.shm._event": {"Event.await_"},

@@ -7,10 +7,7 @@ import asyncio
 import os
 import random
 import signal
-import socket
-import subprocess
 import sys
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +21,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import Task, until
+from redis_peers import Child, Proxy, ended, forked
 from redis_server import ABSENT, Server
 
 import sharedkit as sk
@@ -33,7 +31,6 @@ if ABSENT is None:
     from sharedkit.redis.tasks import acall
 
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
-CHILDREN = Path(__file__).with_name("redis_children.py")
 
 
 @pytest.fixture
@@ -42,53 +39,6 @@ def ctx(server: Server) -> Iterator[Any]:
     with sk.get_context("redis", url=server.url, prefix="faults") as context:
         yield context
     assert [key for key in server.ask("KEYS", "*") if server.ask("PTTL", key) == -1] == []
-
-
-class Child:
-    """A process that runs a function of redis_children.py, and what it prints."""
-
-    def __init__(self, *args: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, str(CHILDREN), *args], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def says(self) -> str:
-        assert self.process.stdout is not None
-        return self.process.stdout.readline().strip()
-
-    def go_on(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write("\n")
-        self.process.stdin.flush()
-
-    def __enter__(self) -> Child:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
-def forked(work: Callable[[int], None]) -> tuple[int, int]:
-    """A child of this process that writes to a pipe: its pid, and the end to read from."""
-    reads, writes = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        signal.alarm(60)
-        with suppress(BaseException):
-            os.close(reads)
-            work(writes)
-        os._exit(1)
-    os.close(writes)
-    return pid, reads
-
-
-def ended(pid: int, reads: int) -> bytes:
-    """Kill a child; return what it had written."""
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    with os.fdopen(reads, "rb") as pipe:
-        return pipe.read()
 
 
 KILLS = 50
@@ -143,6 +93,15 @@ def test_on_get_nothing_comes_twice(ctx: Any) -> None:
             seen.append(queue.get(timeout=2.5))
     assert len(seen) == len(set(seen))
     assert queue.qsize() == 0
+
+
+def test_an_item_that_a_client_took_before_it_closed_the_queue_does_not_come_again(ctx: Any, server: Server) -> None:
+    queue = ctx.Queue(name="taken")
+    queue.put_many(["a", "b", "c"])
+    with Child("take_and_close", server.url, "taken") as child:
+        assert child.says() == "a"
+        child.process.wait(60)
+    assert queue.get_many() == ["b", "c"]
 
 
 def test_locks_of_clients_that_are_killed_in_acquire_come_to_the_next(ctx: Any) -> None:
@@ -233,54 +192,25 @@ def test_tasks_that_are_cancelled_anywhere_lose_nothing(server: Server) -> None:
         assert (locked, permits, waiting) == ("False", "2", "0")
 
 
-class Proxy:
-    """Stands between clients and a server. If `armed` with a mark and a number: of the reply to the next command that
-    contains the mark, it passes on that number of bytes, and then ends both connections."""
+def test_a_wait_whose_coroutine_is_closed_is_taken_back(ctx: Any) -> None:
+    queue, lock = ctx.Queue(), ctx.Lock()
+    lock.acquire()
 
-    def __init__(self, server: Server) -> None:
-        self.path = os.path.join(server.folder, f"proxy-{id(self)}")
-        self.url = f"unix://{self.path}"
-        self._to = server.path
-        self.armed: tuple[bytes, int] | None = None
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(self.path)
-        self._listener.listen(100)
-        threading.Thread(target=self._accept, daemon=True).start()
+    async def main() -> None:
+        waits = [queue.aget(), lock.aacquire()]
+        for wait in waits:
+            wait.send(None)
+        while queue.statistics().waiting_getters + lock.statistics().waiting < 2:
+            await asyncio.sleep(0.001)
+        for wait in waits:
+            wait.close()
 
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.socket(socket.AF_UNIX)
-                server.connect(self._to)
-                cut: list[int] = []
-                threading.Thread(target=self._requests, args=(client, server, cut), daemon=True).start()
-                threading.Thread(target=self._replies, args=(server, client, cut), daemon=True).start()
-
-    def _requests(self, client: socket.socket, server: socket.socket, cut: list[int]) -> None:
-        with suppress(OSError):
-            while data := client.recv(1 << 16):
-                if self.armed is not None and self.armed[0] in data:
-                    cut.append(self.armed[1])
-                    self.armed = None
-                server.sendall(data)
-        server.close()
-
-    def _replies(self, server: socket.socket, client: socket.socket, cut: list[int]) -> None:
-        with suppress(OSError):
-            while data := server.recv(1 << 16):
-                client.sendall(data[: cut[0]] if cut else data)
-                if cut:
-                    break
-        for each in (client, server):
-            with suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+    asyncio.run(main())
+    until(lambda: queue.statistics().waiting_getters + lock.statistics().waiting == 0)
+    queue.put("it")
+    lock.release()
+    assert (queue.get(timeout=30), lock.acquire(timeout=30)) == ("it", True)
+    lock.release()
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Awaitable, Callable
 from math import inf, isnan
+from time import monotonic
 from typing import Any, TypeVar
 
 import numpy as np
 
 __all__ = [
     "LONGEST",
+    "await_for",
     "await_without_waiting",
     "check_wait",
     "is_real",
@@ -127,3 +129,18 @@ async def await_without_waiting(answer: Awaitable[Any], refusal: type[Exception]
     if refusal is None and not got:
         raise too_long()
     return got
+
+
+async def await_for(
+    once: Callable[[float | None], Awaitable[bool]], predicate: Callable[[], T], timeout: float | None
+) -> T:
+    """Wait until `predicate()` is true, as `Condition.wait_for` does; `once(timeout)` waits for one notification."""
+    left = span(timeout)
+    end = None if left is None else monotonic() + left
+    result = predicate()
+    while not result:
+        await once(left)
+        result = predicate()
+        if end is not None and (left := end - monotonic()) <= 0:
+            break
+    return result

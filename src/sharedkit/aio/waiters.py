@@ -12,18 +12,17 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-import time
 from asyncio import CancelledError
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 from weakref import ReferenceType, WeakKeyDictionary
 
 from sharedkit._core.background import background
 from sharedkit._core.iteration import aiter_until_shutdown as iterate
+from sharedkit._core.timeouts import await_for as wait_for
 from sharedkit._core.timeouts import await_without_waiting as without_waiting
-from sharedkit._core.timeouts import span
 from sharedkit._core.watcher import PENDING, count_queued_task
 from sharedkit.aio.tasks import hold, let_go, name_of_task, names_task
 
@@ -48,8 +47,6 @@ __all__ = [
     "wake_next",
     "without_waiting",
 ]
-
-T = TypeVar("T")
 
 
 class Wake(Protocol):
@@ -358,18 +355,3 @@ async def sleep(waiter: Sleep) -> bool:
     finally:
         waiter.done(well)
         let_go(task)
-
-
-async def wait_for(
-    once: Callable[[float | None], Awaitable[bool]], predicate: Callable[[], T], timeout: float | None
-) -> T:
-    """Wait until `predicate()` is true, as `Condition.wait_for` does; `once(timeout)` waits for one notification."""
-    left = span(timeout)
-    end = None if left is None else time.monotonic() + left
-    result = predicate()
-    while not result:
-        await once(left)
-        result = predicate()
-        if end is not None and (left := end - time.monotonic()) <= 0:
-            break
-    return result

@@ -7,8 +7,8 @@ from contextlib import suppress
 from threading import BrokenBarrierError
 from typing import Any
 
-from sharedkit._core.counts import number_of
-from sharedkit._core.timeouts import LONGEST, span, too_long
+from sharedkit._core.barrier_methods import BarrierMethods, checked_parties
+from sharedkit._core.timeouts import span
 from sharedkit.errors import ServerGoneError
 from sharedkit.manager.awaiting import ASKERS
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
@@ -21,7 +21,7 @@ __all__ = ["Barrier"]
 _UNKNOWN = object()
 
 
-class Barrier(Handle):
+class Barrier(BarrierMethods, Handle):
     """Barrier(parties, action=None, timeout=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Barrier`: `wait` returns when `parties` threads are in it. Before that, the last party to arrive calls
@@ -33,7 +33,6 @@ class Barrier(Handle):
     """
 
     kind = "Barrier"
-    _action: Callable[[], object] | None = None
     _limit: Any = _UNKNOWN  # the timeout of a `wait` without its own
 
     def __init__(
@@ -47,9 +46,7 @@ class Barrier(Handle):
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
-        wanted = number_of("parties", parties)
-        if wanted < 1:
-            raise ValueError(f"parties must be > 0: {wanted}")
+        wanted = checked_parties(parties)
         limit = span(timeout)
         self._action = action
         self._limit = limit
@@ -99,17 +96,6 @@ class Barrier(Handle):
             self._call("acted", True, thread=me)
         return int(number)
 
-    def _time(self, timeout: float | None) -> float | None:
-        """A timeout for the server. Raises TypeError, ValueError; OverflowError if it is too long and the call has to
-        wait."""
-        number = span(timeout)
-        if number is None or number <= LONGEST:
-            return number
-        snapshot = self.statistics()
-        if snapshot.state == "broken" or snapshot.waiting + 1 >= snapshot.parties:
-            return LONGEST  # such a wait ends at once
-        raise too_long()
-
     def _bound(self, timeout: float | None) -> float | None:
         """The time limit of a wait in seconds: its own, or the barrier's; None: no limit."""
         if timeout is not None:
@@ -133,36 +119,10 @@ class Barrier(Handle):
         """Break the barrier until `reset()`: threads that wait or arrive get a BrokenBarrierError."""
         self._call("abort")
 
-    @property
-    def parties(self) -> int:
-        """How many parties must come."""
-        return self.statistics().parties
-
-    @property
-    def n_waiting(self) -> int:
-        """How many parties have come and wait for the others."""
-        return self.statistics().waiting
-
-    @property
-    def broken(self) -> bool:
-        """Whether the barrier is broken."""
-        return self.statistics().state == "broken"
-
     def statistics(self) -> BarrierStatistics:
         """Return the parties that have come and the state of the barrier: a BarrierStatistics."""
         snapshot: BarrierStatistics = self._call("statistics")
         return snapshot
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        arrive, arguments = super().__reduce__()
-        return (arrive, arguments) if self._action is None else (_acting, (arrive, arguments, self._action))
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return super().__repr__()
-        snapshot = self.statistics()
-        shown = "broken" if snapshot.state == "broken" else f"waiters={snapshot.waiting}/{snapshot.parties}"
-        return f"<sharedkit.Barrier at {id(self):#x} name={self._name!r}: {shown}>"
 
 
 def _left(pending: Pending) -> None:
@@ -170,10 +130,3 @@ def _left(pending: Pending) -> None:
     and never will, counts as not arrived."""
     if pending.answer is not None and pending.answer[1]:
         pending.cancel()
-
-
-def _acting(arrive: Callable[..., Barrier], arguments: tuple[Any, ...], action: Callable[[], object]) -> Barrier:
-    """Unpickle a barrier together with its action."""
-    barrier = arrive(*arguments)
-    barrier._action = action
-    return barrier

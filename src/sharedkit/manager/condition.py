@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Coroutine
-from functools import partial
-from time import monotonic
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
-from sharedkit._core.coroutines import coroutine_function
-from sharedkit._core.counts import how_many_to_notify, perhaps_a_name
-from sharedkit._core.lock_methods import TaskLockMethods
+from sharedkit._core.condition_methods import ConditionMethods
+from sharedkit._core.counts import perhaps_a_name
 from sharedkit._core.timeouts import check_wait, refuse_too_long, span
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import ASKERS, asleep
@@ -23,10 +18,8 @@ from sharedkit.statistics import ConditionStatistics
 
 __all__ = ["Condition"]
 
-T = TypeVar("T")
 
-
-class Condition(TaskLockMethods, Structure):
+class Condition(ConditionMethods, Structure):
     """Condition(lock=None, *, name=None, exist_ok=False, persist=False, seats=192)
 
     `threading.Condition` over `lock`, a Lock or RLock of the same server, or over an RLock of its own. A notification
@@ -135,17 +128,6 @@ class Condition(TaskLockMethods, Structure):
         warn_if(died, self._name)
         return bool(told)
 
-    @coroutine_function
-    def await_(self, timeout: float | None = None) -> Coroutine[Any, Any, bool]:
-        """Wait as `wait` does, without blocking the event loop; a coroutine. (`await` is a Python keyword.)
-
-        The calling task must hold the lock. It holds the lock again afterwards, even when it is cancelled. If a
-        notification has already come to a cancelled task, it goes to the next waiter.
-        """
-        timeout = span(timeout)
-        refuse_too_long(timeout)
-        return self._await(self._who(), timeout)
-
     async def _await(self, thread: int, timeout: float | None) -> bool:
         refuse_too_long(timeout)
         key = self._key()
@@ -159,53 +141,13 @@ class Condition(TaskLockMethods, Structure):
         warn_if(died, self._name)
         return bool(told)
 
-    @coroutine_function
-    def await_for(self, predicate: Callable[[], T], timeout: float | None = None) -> Coroutine[Any, Any, T]:
-        """Wait as `wait_for` does, without blocking the event loop; a coroutine."""
-        from sharedkit.aio import waiters
-
-        return waiters.wait_for(partial(self._await, self._who()), predicate, timeout)
-
-    def wait_for(self, predicate: Callable[[], T], timeout: float | None = None) -> T:
-        """Wait until `predicate()` is true, up to `timeout` seconds (None: for ever); return its last result."""
-        self._ensure_open()
-        remaining = span(timeout)
-        deadline = None if remaining is None else monotonic() + remaining
-        result = predicate()
-        while not result:
-            self.wait(remaining)
-            result = predicate()
-            if deadline is not None and (remaining := deadline - monotonic()) <= 0:
-                break
-        return result
-
-    def notify(self, n: int = 1) -> None:
-        """Wake the `n` waiters that have waited longest, or all if there are fewer.
-
-        Raises RuntimeError if the caller does not hold the lock.
-        """
-        self._call("notify", how_many_to_notify(n), thread=self._who())
-
-    def notify_all(self) -> None:
-        """Wake all waiters. Raises RuntimeError if the caller does not hold the lock."""
-        self._call("notify", None, thread=self._who())
-
-    def notifyAll(self) -> None:
-        """Deprecated name of `notify_all`; gives a DeprecationWarning."""
-        warnings.warn("notifyAll() is deprecated, use notify_all() instead", DeprecationWarning, stacklevel=2)
-        self.notify_all()
+    def _wake(self, n: int | None) -> None:
+        self._call("notify", n, thread=self._who())
 
     def statistics(self) -> ConditionStatistics:
         """Return the state of the lock, and how many threads wait or must take it again: a ConditionStatistics."""
         snapshot: ConditionStatistics = self._call("statistics")
         return snapshot
 
-    def __repr__(self) -> str:
-        if self.closed:
-            return super().__repr__()
-        snapshot = self.statistics()
-        lock = snapshot.lock
-        held = f"{'locked' if lock.count else 'unlocked'} sharedkit.{lock.kind} object owner={lock.owner}"
-        if lock.kind == "RLock":
-            held += f" count={lock.count}"
-        return f"<Condition(<{held} at {self._core():#x}>, {snapshot.waiting}) name={self._name!r}>"
+    def _called(self) -> str:
+        return f"{self._core():#x}"

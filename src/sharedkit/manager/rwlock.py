@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from types import TracebackType
 
+from sharedkit._core.rwlock_methods import RWLockMethods, SideMethods
 from sharedkit._core.timeouts import check_wait
 from sharedkit.manager._exchange import Request, giving, taking
 from sharedkit.manager.awaiting import aend
@@ -16,13 +16,10 @@ from sharedkit.statistics import RWLockStatistics
 __all__ = ["RWLock"]
 
 
-class _Side:
+class _Side(SideMethods):
     """Reading or writing, with the interface of a Lock."""
 
-    def __init__(self, whole: RWLock, what: str, locked: Callable[[], bool]) -> None:
-        self._whole = whole
-        self._what = what
-        self._locked = locked
+    _whole: RWLock
 
     @taking
     def acquire(
@@ -31,18 +28,10 @@ class _Side:
         """As `RWLock.acquire_read` or `acquire_write`."""
         return self._whole._take(request, self._what, blocking if block is None else block, timeout)
 
-    async def aacquire(self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None) -> bool:
-        """As `RWLock.aacquire_read` or `aacquire_write`."""
-        return await self._whole._atake(self._what, blocking if block is None else block, timeout)
-
     @giving
     def release(self, request: Request) -> None:
         """As `RWLock.release_read` or `release_write`."""
         self._whole._call(f"release_{self._what}", request=request)
-
-    def locked(self) -> bool:
-        """Whether any thread reads, or writes."""
-        return self._locked()
 
     @taking
     def __enter__(self, request: Request) -> bool:
@@ -58,16 +47,8 @@ class _Side:
     ) -> None:
         self._whole._call(f"release_{self._what}", request=request)
 
-    async def __aenter__(self) -> bool:
-        return await self.aacquire()
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._whole._arelease(self._what)
-
-
-class RWLock(Handle):
+class RWLock(RWLockMethods[_Side], Handle):
     """RWLock(*, name=None, exist_ok=False, persist=False, seats=192)
 
     A lock that many readers or one writer can hold: `with rw.reader:`, `with rw.writer:`. While a writer waits, no new
@@ -80,6 +61,7 @@ class RWLock(Handle):
     """
 
     kind = "RWLock"
+    side = _Side
 
     def __init__(
         self, *, name: str | None = None, exist_ok: bool = False, persist: bool = False, seats: int = DEFAULT_SEATS
@@ -112,18 +94,6 @@ class RWLock(Handle):
     async def _arelease(self, what: str) -> None:
         await aend(self._ensure_open(), self._ident, f"release_{what}")
 
-    async def aacquire_read(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool:
-        """Begin to read as `acquire_read` does, without blocking the event loop."""
-        return await self._atake("read", blocking if block is None else block, timeout)
-
-    async def aacquire_write(
-        self, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
-    ) -> bool:
-        """Begin to write as `acquire_write` does, without blocking the event loop."""
-        return await self._atake("write", blocking if block is None else block, timeout)
-
     @taking
     def acquire_read(
         self, request: Request, blocking: bool = True, timeout: float | None = -1, *, block: bool | None = None
@@ -154,31 +124,7 @@ class RWLock(Handle):
         """End writing; NotLockedError if this process does not hold the write lock."""
         self._call("release_write", request=request)
 
-    @property
-    def reader(self) -> _Side:
-        """The read side, with the interface of a Lock."""
-        self._ensure_open()
-        return _Side(self, "read", lambda: bool(self.statistics().readers))
-
-    @property
-    def writer(self) -> _Side:
-        """The write side, with the interface of a Lock."""
-        self._ensure_open()
-        return _Side(self, "write", lambda: self.statistics().writer is not None)
-
-    @property
-    def owner_died(self) -> bool:
-        """Whether a writer died while writing, and no later writer has released the lock since."""
-        return self.statistics().owner_died
-
     def statistics(self) -> RWLockStatistics:
         """Return the writer, how many threads read and how many wait: an RWLockStatistics."""
         snapshot: RWLockStatistics = self._call("statistics")
         return snapshot
-
-    def __repr__(self) -> str:
-        if self.closed:
-            return super().__repr__()
-        snapshot = self.statistics()
-        held = f"readers={sum(snapshot.readers.values())}" if snapshot.writer is None else f"writer={snapshot.writer}"
-        return f"<sharedkit.RWLock at {id(self):#x} name={self._name!r}: {held}>"

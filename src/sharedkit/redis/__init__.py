@@ -15,19 +15,24 @@ from typing import Any as _Any
 
 from sharedkit._core.unsupported import absent as _absent
 from sharedkit.redis.array import Array
+from sharedkit.redis.barrier import Barrier
+from sharedkit.redis.condition import Condition
 from sharedkit.redis.counter import Counter, Counters
 from sharedkit.redis.dict import Dict
 from sharedkit.redis.event import Event
 from sharedkit.redis.lock import Lock, RLock
 from sharedkit.redis.placement import ALIASES, KINDS, MISSING, Placement, at
 from sharedkit.redis.queue import Queue
+from sharedkit.redis.rwlock import RWLock
 from sharedkit.redis.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.redis.set import Set
 from sharedkit.redis.value import RawValue, Value
 
 __all__ = [
     "Array",
+    "Barrier",
     "BoundedSemaphore",
+    "Condition",
     "Counter",
     "Counters",
     "Dict",
@@ -37,6 +42,7 @@ __all__ = [
     "Placement",
     "Queue",
     "RLock",
+    "RWLock",
     "RawValue",
     "Semaphore",
     "Set",
@@ -56,7 +62,9 @@ KINDS.update(
         cls.kind: cls
         for cls in (
             Array,
+            Barrier,
             BoundedSemaphore,
+            Condition,
             Counter,
             Counters,
             Dict,
@@ -64,6 +72,7 @@ KINDS.update(
             Lock,
             Queue,
             RLock,
+            RWLock,
             RawValue,
             Semaphore,
             Set,
@@ -76,7 +85,7 @@ MISSING.update(
         name: f'there is no {name} in the placement "redis" yet; get_context("manager").{name} is for processes '
         "of many machines, too"
         for name in (
-            "Barrier", "Condition", "Executor", "LifoQueue", "PriorityQueue", "RWLock",
+            "Executor", "LifoQueue", "PriorityQueue",
         )
     }
 )  # fmt: skip

@@ -156,7 +156,8 @@ class Array(ArrayMethods, Handle):
     @property
     def lock(self) -> PartLock:
         """A lock whose meaning the users agree on; every handle has the same one. No method here takes it."""
-        return PartLock(self)
+        self._ensure_open()
+        return PartLock(self, self.lua, self._base, "Lock", self._name)
 
     # --- reading
 

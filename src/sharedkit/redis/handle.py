@@ -31,13 +31,41 @@ def pids(sessions: list[bytes]) -> tuple[int, ...]:
     return tuple(sorted({int(sid.partition(b"-")[0]) for sid in sessions}))
 
 
-class Structure(StructureMethods):
+class Asking:
+    """What sends requests about the structure whose key is `_base`, to the script named `lua`."""
+
+    lua: str = ""
+    _base: bytes
+    _name: str
+
+    def _ensure_open(self) -> Session:
+        """This process's session. Raises ClosedError, LeaseLostError."""
+        raise NotImplementedError
+
+    def _told(self, why: SharedkitError) -> SharedkitError:
+        """The error that names this handle, if another thread has closed it, otherwise `why`."""
+        raise NotImplementedError
+
+    def _call(self, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
+        session = self._ensure_open()
+        try:
+            return session.call(self.lua, self._base, method, *args, shrinks=shrinks)
+        except SharedkitError as why:
+            raise self._told(why) from None
+
+    def _read(self, method: bytes, *args: bytes) -> Any:
+        session = self._ensure_open()
+        try:
+            return session.ask(self.lua, self._base, method, *args)
+        except SharedkitError as why:
+            raise self._told(why) from None
+
+
+class Structure(Asking, StructureMethods):
     """A handle on a structure in a server. Contexts make handles; `home` binds their classes to one server."""
 
-    lua: ClassVar[str] = ""  # the name of the structure's function library, without its digest
     home: ClassVar[placement.Placement | None] = None
 
-    _base: bytes
     _session: Session | None = None
     _spec: dict[str, Any]
     _release: weakref.finalize[..., Structure]
@@ -146,20 +174,6 @@ class Structure(StructureMethods):
         self._release.detach()
         self._open_existing(mine, self._name, self._base, ticket=session.ticket)
         return mine
-
-    def _call(self, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
-        session = self._ensure_open()
-        try:
-            return session.call(self.lua, self._base, method, *args, shrinks=shrinks)
-        except SharedkitError as why:
-            raise self._told(why) from None
-
-    def _read(self, method: bytes, *args: bytes) -> Any:
-        session = self._ensure_open()
-        try:
-            return session.ask(self.lua, self._base, method, *args)
-        except SharedkitError as why:
-            raise self._told(why) from None
 
     def _use_grant(self, session: Session, answer: Any, payload: bytes | None, number: int, left: int) -> bool:
         """Whether a call has got what it asked for: at once, or by a grant that says nothing more than that."""

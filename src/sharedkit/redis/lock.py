@@ -5,60 +5,67 @@ from __future__ import annotations
 import sys
 import threading
 import warnings
-from abc import abstractmethod
 from types import TracebackType
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, Protocol
 
 from sharedkit._core.lock_methods import LockMethods, NamedLockMethods
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import NotLockedError, OwnerDiedError, OwnerDiedWarning, SharedkitError
-from sharedkit.redis.handle import DEFAULT_SEATS, Structure, pids
+from sharedkit.redis.handle import DEFAULT_SEATS, Asking, Structure, pids
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import Session
 from sharedkit.statistics import LockStatistics
 
-__all__ = ["Lock", "PartLock", "PartRLock", "RLock"]
+__all__ = ["Lock", "PartLock", "RLock", "death_of", "lend"]
 
 _Taken = tuple[bool, bool]
 """Whether the lock was taken, and whether its last holder died."""
 
 
-class _Acquiring(LockMethods):
-    """Acquiring and releasing the lock in a structure of the server."""
+def death_of(name: str) -> str:
+    """The text of the warning that the last holder of a lock has died."""
+    return f"the process that held the lock of {name!r} has died: check what the lock protects"
 
-    lua: ClassVar[str] = "lock"
-    kind: ClassVar[str]
-    _base: bytes
-    _name: str
 
-    @abstractmethod
-    def _ensure_open(self) -> Session:
-        """The session in which the structure is open. Raises ClosedError."""
+class _Holdable(Asking, LockMethods):
+    """Acquiring and releasing the lock whose key is `_base`."""
 
-    @abstractmethod
-    def _told(self, why: SharedkitError) -> SharedkitError:
-        """The error that names the handle."""
-
-    @abstractmethod
-    def _call(self, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
-        """The answer of a method that runs once."""
-
-    @abstractmethod
-    def _read(self, method: bytes, *args: bytes) -> Any:
-        """The answer of a method that changes nothing."""
+    lua = "lock"
+    _reentrant = False
 
     # --- the caller
 
     def _who(self) -> bytes:
         """The caller, for an RLock: the running task if it holds the lock, otherwise the thread. Empty for a Lock."""
-        return b""
+        if not self._reentrant:
+            return b""
+        held = _held_by_tasks.get(self._key())
+        if held is not None and "asyncio" in sys.modules and held[0] == _name_of_task():
+            return held[0]
+        return b"t%d" % threading.get_ident()
 
     def _task(self) -> bytes:
         """The running task, which wants to hold an RLock. Empty for a Lock."""
-        return b""
+        if not self._reentrant:
+            return b""
+        name = _name_of_task()
+        if name is None:
+            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
+        return name
 
     def _count(self, who: bytes, times: int) -> None:
         """Add `times`, which may be negative, to the count of how often this caller holds the lock."""
+        if who.startswith(b"a"):
+            key = self._key()
+            held = _held_by_tasks.get(key)
+            times += held[1] if held is not None and held[0] == who else 0
+            if times > 0:
+                _held_by_tasks[key] = (who, times)
+            elif held is not None and held[0] == who:
+                del _held_by_tasks[key]
+
+    def _key(self) -> tuple[bytes, bytes]:
+        return self._ensure_open().sid, self._base
 
     # --- acquiring
 
@@ -76,8 +83,8 @@ class _Acquiring(LockMethods):
         else:
             return False, False
         if died == b"1":
-            text = f"the process that held the lock of {self._name!r} has died: check what the lock protects"
-            warnings.warn(text, OwnerDiedWarning, stacklevel=5)  # if this raises, `take` gives the lock back
+            # if this raises, `take` gives the lock back
+            warnings.warn(death_of(self._name), OwnerDiedWarning, stacklevel=5)
         session.fences[self._base] = int(fence)
         self._count(who, 1)
         if answer[0] == 0:
@@ -224,7 +231,7 @@ class _Acquiring(LockMethods):
         return (
             LockStatistics(
                 self._name,
-                self.kind,
+                "RLock" if self._reentrant else "Lock",
                 pids([holder])[0] if holder else None,
                 int(since) / 1000 if since else None,
                 waiting,
@@ -237,58 +244,8 @@ class _Acquiring(LockMethods):
         )
 
 
-class _Owned(_Acquiring):
-    """A lock that belongs to the thread or task that has taken it."""
-
-    def _who(self) -> bytes:
-        held = _held_by_tasks.get(self._key())
-        if held is not None and "asyncio" in sys.modules and held[0] == _name_of_task():
-            return held[0]
-        return b"t%d" % threading.get_ident()
-
-    def _task(self) -> bytes:
-        name = _name_of_task()
-        if name is None:
-            raise RuntimeError("only a task can await an RLock, because the task itself will hold it")
-        return name
-
-    def _count(self, who: bytes, times: int) -> None:
-        if who.startswith(b"a"):
-            key = self._key()
-            held = _held_by_tasks.get(key)
-            times += held[1] if held is not None and held[0] == who else 0
-            if times > 0:
-                _held_by_tasks[key] = (who, times)
-            elif held is not None and held[0] == who:
-                del _held_by_tasks[key]
-
-    def _key(self) -> tuple[bytes, bytes]:
-        return self._ensure_open().sid, self._base
-
-    def _is_owned(self) -> bool:
-        _, holder, who = self._looked_at()
-        return holder == self._ensure_open().sid and who == self._who()
-
-    def _recursion_count(self) -> int:
-        snapshot, holder, who = self._looked_at()
-        return snapshot.count if holder == self._ensure_open().sid and who == self._who() else 0
-
-    def _release_save(self) -> int:
-        count = self._recursion_count()
-        for _ in range(max(count, 1)):  # if this caller does not hold the lock, `release` raises
-            self.release()
-        return count
-
-    def _acquire_restore(self, saved: int) -> None:
-        for _ in range(saved):
-            self.acquire()
-
-
-class _Named(NamedLockMethods, Structure, _Acquiring):
-    """The common part of a Lock and an RLock."""
-
-    lua = "lock"
-    _reentrant = b"0"
+class _Named(_Holdable, NamedLockMethods, Structure):
+    """A lock that is a structure of its own."""
 
     def __init__(
         self,
@@ -302,7 +259,7 @@ class _Named(NamedLockMethods, Structure, _Acquiring):
         if on_owner_died not in ("warn", "raise"):
             raise ValueError(f"on_owner_died must be 'warn' or 'raise': {on_owner_died!r}")
         raises = b"1" if on_owner_died == "raise" else b"0"
-        self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died}, raises, self._reentrant)
+        self._create(name, exist_ok, persist, seats, {"on_owner_died": on_owner_died}, raises, b"%d" % self._reentrant)
 
 
 class Lock(_Named):
@@ -325,7 +282,7 @@ class Lock(_Named):
         return await self._atake(blocking if block is None else block, timeout, b"")
 
 
-class RLock(_Owned, _Named):
+class RLock(_Named):
     """RLock(*, name=None, exist_ok=False, persist=False, on_owner_died="warn", seats=192)
 
     `threading.RLock`: the thread that holds it may take it again; only that thread may release it, as often as it has
@@ -337,7 +294,66 @@ class RLock(_Owned, _Named):
     """
 
     kind = "RLock"
-    _reentrant = b"1"
+    _reentrant = True
+
+    def _is_owned(self) -> bool:
+        _, holder, who = self._looked_at()
+        return holder == self._ensure_open().sid and who == self._who()
+
+    def _recursion_count(self) -> int:
+        snapshot, holder, who = self._looked_at()
+        return snapshot.count if holder == self._ensure_open().sid and who == self._who() else 0
+
+    def _release_save(self) -> int:
+        count = self._recursion_count()
+        for _ in range(max(count, 1)):  # if this caller does not hold the lock, `release` raises
+            self.release()
+        return count
+
+    def _acquire_restore(self, saved: int) -> None:
+        for _ in range(saved):
+            self.acquire()
+
+
+class _Whole(Protocol):
+    """The structure that a lock is a part of: a condition."""
+
+    _name: str
+
+    @property
+    def lock(self) -> Any: ...
+    def _ensure_open(self) -> Session: ...
+    def _told(self, why: SharedkitError) -> SharedkitError: ...
+
+
+class PartLock(_Holdable):
+    """The lock that comes with another structure, with the methods of a Lock. It is closed when the whole is.
+
+    Script, key and name of the lock may be the whole's own.
+    """
+
+    def __init__(self, whole: _Whole, lua: str, base: bytes, kind: str, name: str) -> None:
+        self._whole = whole
+        self.lua = lua
+        self._base = base
+        self._name = name
+        self._reentrant = kind == "RLock"
+
+    def _ensure_open(self) -> Session:
+        return self._whole._ensure_open()
+
+    def _told(self, why: SharedkitError) -> SharedkitError:
+        return self._whole._told(why)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _lock_of, (self._whole,)
+
+    def __repr__(self) -> str:
+        return f"<lock of {self._whole!r}>"
+
+
+def _lock_of(whole: _Whole) -> Any:
+    return whole.lock
 
 
 _held_by_tasks: dict[tuple[bytes, bytes], tuple[bytes, int]] = {}
@@ -351,45 +367,10 @@ def _name_of_task() -> bytes | None:
     return b"a%d" % name if name else None
 
 
-class PartLock(_Acquiring):
-    """The lock that comes with an array, with the methods of a Lock. It is closed when the whole is."""
-
-    kind = "Lock"
-
-    def __init__(self, whole: Structure) -> None:
-        whole._ensure_open()
-        self._whole, self._base, self._name = whole, whole._base, whole._name
-
-    def _ensure_open(self) -> Session:
-        return self._whole._ensure_open()
-
-    def _told(self, why: SharedkitError) -> SharedkitError:
-        return self._whole._told(why)
-
-    def _call(self, method: bytes, *args: bytes, shrinks: bool = False) -> Any:
-        try:
-            return self._ensure_open().call(self.lua, self._base, method, *args, shrinks=shrinks)
-        except SharedkitError as why:
-            raise self._told(why) from None
-
-    def _read(self, method: bytes, *args: bytes) -> Any:
-        try:
-            return self._ensure_open().ask(self.lua, self._base, method, *args)
-        except SharedkitError as why:
-            raise self._told(why) from None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _lock_of, (self._whole,)
-
-    def __repr__(self) -> str:
-        return f"<lock of {self._whole!r}>"
-
-
-class PartRLock(_Owned, PartLock):
-    """The same for a value: a lock with the methods of an RLock."""
-
-    kind = "RLock"
-
-
-def _lock_of(whole: Any) -> Any:
-    return whole.lock
+def lend(lock: tuple[bytes, bytes], who: bytes) -> int:
+    """Record that the task releases the lock for a while; returns how often it has held the lock."""
+    held = _held_by_tasks.get(lock)
+    if held is None or held[0] != who:
+        return 0
+    del _held_by_tasks[lock]
+    return held[1]

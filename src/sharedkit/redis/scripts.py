@@ -16,7 +16,7 @@ from importlib.resources import files
 __all__ = ["MOST_LOADS", "function", "library"]
 
 MOST_LOADS = 3  # for one call; a server that forgets functions at once is not usable
-WITH = {"array": "lock", "value": "lock"}  # structures, and another one that each contains
+WITH = {"array": "lock", "condition": "lock", "value": "lock"}  # structures, and another one that each contains
 
 
 @cache

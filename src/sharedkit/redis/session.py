@@ -537,10 +537,10 @@ class Session:
             if opened.handles:
                 return
             del self.opened[base]
-            self._acks.pop(base, None)
             self.fences.pop(base, None)
             with suppress(SharedkitError):
-                self.ask(opened.kind, base, b"leave", self._ticket_of(opened))
+                self.ask(opened.kind, base, b"leave", self._ticket_of(opened))  # acknowledges, too
+            self._acks.pop(base, None)
         self._structure_gone(base, ClosedError("it was closed while this call waited"))
 
     # --- the wakes

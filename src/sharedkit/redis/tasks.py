@@ -17,9 +17,12 @@ from sharedkit.redis.operation import Kept, Operation, Use, kept
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import Session
 
-__all__ = ["acall", "atake", "finish"]
+__all__ = ["TaskWait", "acall", "asked", "atake", "finish"]
 
 LEAVE = 10.0  # seconds that a cancelled task gives the server to undo its call
+
+Keeps = Callable[[Any, "bytes | None"], bool]
+"""Whether an answer, and what was granted, stay with the task even if its loop does not run; otherwise they go back."""
 
 _looking = threading.Lock()
 """Guards the decision whether an answer is seen or given back; its task goes on after that decision."""
@@ -36,8 +39,10 @@ os.register_at_fork(after_in_child=_in_child)
 class TaskWait:
     """A task that waits for an answer, and then, if the answer says so, for what its operation will be granted."""
 
-    def __init__(self, session: Session, made: Operation, loop: asyncio.AbstractEventLoop) -> None:
-        self.session, self.made, self.loop = session, made, loop
+    def __init__(
+        self, session: Session, made: Operation, loop: asyncio.AbstractEventLoop, keeps: Keeps | None = None
+    ) -> None:
+        self.session, self.made, self.loop, self.keeps = session, made, loop, keeps
         self.kind, self.base = made.kind, made.base
         self.answered: asyncio.Future[None] = loop.create_future()
         self.answer: Any = None
@@ -64,11 +69,13 @@ class TaskWait:
 
     def _end(self) -> None:
         with _looking:
-            if self.over:
+            if self.over or self.seen:
                 return
             self.over = True
         if not isinstance(self.payload, BaseException) and not isinstance(self.answer, Exception):
-            if not self.loop.is_running():
+            if self.keeps is not None and self.keeps(self.answer, self.payload):
+                pass
+            elif not self.loop.is_running():
                 self._give_back()
             else:
                 add_undelivered(self)
@@ -100,6 +107,13 @@ class TaskWait:
             self._give_back()
             return False
 
+    def abandon(self) -> None:
+        """Undo the operation without waiting for that, because the coroutine is closed."""
+        self.see()
+        with suppress(SharedkitError):
+            if not self.gone_back:
+                cancel(self.session, self.made, b"undo", lambda _: None)
+
     def see(self) -> None:
         """Record that the task now reads the answer, or needs none."""
         with _looking:
@@ -112,7 +126,7 @@ def cancel(session: Session, of: Operation, how: bytes, done: Callable[[Any], ob
     session.line.submit(made, (b"cancel", b"%d" % of.lane, b"%d" % of.number, how, of.entry), done)
 
 
-async def _asked(submit: Callable[[Callable[[Any], object]], None]) -> Any:
+async def asked(submit: Callable[[Callable[[Any], object]], None]) -> Any:
     """The answer of a request that is not undone. A cancellation is raised after the answer has come."""
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[None] = loop.create_future()
@@ -140,7 +154,7 @@ async def acall(session: Session, kind: str, base: bytes, method: bytes, *args: 
         session.line.free_lane(made)
         tell(answer)
 
-    answer = await _asked(lambda tell: session.line.submit(made, (method, *args), lambda got: done(got, tell)))
+    answer = await asked(lambda tell: session.line.submit(made, (method, *args), lambda got: done(got, tell)))
     return finish(session, made, answer)
 
 
@@ -164,6 +178,7 @@ async def atake(
     use: Use,
     shrinks: bool = True,
     taken_back: Callable[[list[Any]], object] | None = None,
+    keeps: Keeps | None = None,
 ) -> Any:
     """Await `Session.take`. A cancelled task goes on when the server has undone the operation. `taken_back` is called
     with the answer to the operation and the answer to the undo."""
@@ -173,7 +188,7 @@ async def atake(
         made = Operation(kind, base, next(session.numbers), shrinks)
         made.entry = b"%b %d" % (session.sid, made.number) + (b" " + entry if entry else b"")
         made.acks = session._take_acks(base)
-        wait = TaskWait(session, made, loop)
+        wait = TaskWait(session, made, loop, keeps)
         session.waits[made.number] = wait
         try:
             session.line.submit(made, (method, *args), wait.answers)
@@ -181,6 +196,9 @@ async def atake(
         except asyncio.CancelledError:
             wait.see()
             await _leave(session, wait, taken_back)
+            raise
+        except GeneratorExit:
+            wait.abandon()
             raise
         finally:
             session.waits.pop(made.number, None)
@@ -213,7 +231,7 @@ async def _outcome(session: Session, wait: TaskWait, deadline: float | None) -> 
         if isinstance(wait.payload, BaseException):
             raise wait.payload
         return answer, wait.payload, 0
-    said = finish(session, wait.made, await _asked(lambda tell: cancel(session, wait.made, b"keep", tell)))
+    said = finish(session, wait.made, await asked(lambda tell: cancel(session, wait.made, b"keep", tell)))
     return wait.answer, *kept(said)
 
 
@@ -224,7 +242,7 @@ async def _leave(session: Session, wait: TaskWait, taken_back: Callable[[list[An
 
     async def left() -> None:
         with suppress(SharedkitError, Refused):
-            said = await _asked(lambda tell: cancel(session, wait.made, b"undo", tell))
+            said = await asked(lambda tell: cancel(session, wait.made, b"undo", tell))
             wait.free_lane()
             if taken_back is not None and isinstance(said, list):
                 taken_back([wait.answer, *said])

@@ -16,7 +16,7 @@ from sharedkit._core.value_methods import (
     given_lock,
 )
 from sharedkit.redis.handle import DEFAULT_SEATS, Handle, Structure, pids
-from sharedkit.redis.lock import PartRLock
+from sharedkit.redis.lock import PartLock
 from sharedkit.statistics import ArrayStatistics
 
 __all__ = ["RawValue", "Value"]
@@ -142,5 +142,6 @@ class Value(ServedValueWithLock, _Value):
             with lock:
                 self._call(b"store", _sent(value), lock._who(), shrinks=True)
 
-    def _own_lock(self) -> PartRLock:
-        return PartRLock(self)
+    def _own_lock(self) -> PartLock:
+        self._ensure_open()
+        return PartLock(self, self.lua, self._base, "RLock", self._name)

@@ -8,13 +8,11 @@ local function run(keys, args)
     begin_call(keys, args)
     structure.begin_call()
     local a, b, c, d = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+    for operation in string.gmatch(ARGV[4], '%d+') do redis.call('HDEL', granted, me .. ' ' .. operation) end
     if ANYBODY[method] then return life[method](a, b, c, d) end
     local ends = redis.call('ZSCORE', sessions, me)
     if not ends or tonumber(ends) < now then
         return redis.error_reply(redis.call('EXISTS', base) == 1 and 'SKFENCED' or 'SKGONE')
-    end
-    if ARGV[4] ~= '' then
-        for operation in string.gmatch(ARGV[4], '%d+') do redis.call('HDEL', granted, me .. ' ' .. operation) end
     end
     if reader[method] then return reader[method](a, b, c, d) end
     if life[method] then return life[method](a, b, c, d) end

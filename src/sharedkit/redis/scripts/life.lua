@@ -80,20 +80,17 @@ function life.cancel(its_lane, operation, how, entry)
         structure.serve()
         return {0, ''}
     end
-    local parts = structure.withdraw(entry)
+    local parts = structure.withdraw(entry, how)
     if parts > 0 then
         structure.serve()
         return {0, '', parts}
     end
-    local found = redis.call('HGET', last, me .. ' ' .. its_lane)
-    local seen, answer = 0, nil
-    if found then seen, answer = cmsgpack.unpack(found) end
-    if how == 'undo' and seen <= tonumber(operation) then
-        if seen == tonumber(operation) and type(answer) == 'table' and answer[1] == 1 then
+    if how == 'undo' then
+        local answer = forestall(its_lane, operation)
+        if type(answer) == 'table' and answer[1] == 1 then
             structure.back({answer}, me, false)
             structure.serve()
         end
-        redis.call('HSET', last, me .. ' ' .. its_lane, cmsgpack.pack(tonumber(operation), {-2}))
     end
     return {0, '', 0}
 end

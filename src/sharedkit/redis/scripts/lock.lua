@@ -1,10 +1,19 @@
--- Lock and RLock. Fields of the hash:
+-- Lock and RLock, and the waits of the conditions over them: so one script moves a wait from a condition to its lock.
+-- Fields of the hash:
 --   h  the session that holds it; absent: free        w  which of its threads or tasks, for an RLock
 --   d  how often that thread or task has taken it     s  since when (ms)
 --   f  the fence of the last holder                   x  a holder died, and no later holder has released the lock since
 --   raise  whether a death is an error until `mark_consistent`     re  whether the holder may take the lock again
+-- and keys:
+--   :second  the waits for a notification
+--   :line    the waits for the lock: those to acquire it (session, operation, who), and those that come from a condition
+-- A wait for a condition is `session operation @condition told depth who`; told is 1 if a notification has ended it, and
+-- depth is how often the lock was held before. Who is absent for a Lock. What such a wait is granted is `died fence told
+-- depth @condition`, any other one `died fence`.
 
 local FREE = {'h', 'w', 'd', 's'}
+local WAITER = '^@(%S+) (%d) (%d+) ?(.*)$' -- condition, told, depth, who
+local TOLD = ' 1 %d+ @(%S+)$' -- in a grant: the condition by which the wait was notified
 
 function structure.begin()
     redis.call('HSET', base, 'raise', ARGV[10], 're', ARGV[11])
@@ -17,35 +26,115 @@ local function refuses() return get('x') == '1' and get('raise') == '1' end
 -- Nearly all calls need nearly all fields, which one command reads faster than six.
 local function all_fields() return unpack(redis.call('HMGET', base, 'h', 'w', 'd', 'f', 'x', 'raise', 're')) end
 
-local function hold(sid, who, fence)
-    redis.call('HSET', base, 'h', sid, 'w', who, 'd', 1, 's', text(now), 'f', fence)
+local function hold(sid, who, fence, depth)
+    redis.call('HSET', base, 'h', sid, 'w', who, 'd', depth, 's', text(now), 'f', fence)
+end
+
+-- Refuse the waits to acquire the lock. Those that come from a condition stay: they end with the lock in any case.
+local function refuse_all()
+    local coming = {}
+    for _, entry in ipairs(redis.call('LRANGE', line, 0, -1)) do
+        if string.find(entry, '@', 1, true) then table.insert(coming, entry) end
+    end
+    for _, entry in ipairs(coming) do redis.call('LREM', line, 1, entry) end
+    hand_to_all(line, 'refused', 'refused')
+    for _, entry in ipairs(coming) do redis.call('RPUSH', line, entry) end
+    if #coming > 0 then born(line) end
 end
 
 function structure.serve()
     if get('h') then return end
-    if refuses() then
-        hand_to_all(line, 'refused', 'refused')
-        return
-    end
+    if refuses() then refuse_all() end
     local fence = next_fence(get('f'))
     local answer = (get('x') or '0') .. ' ' .. fence
-    local sid, _, who = hand(line, answer, answer)
-    if sid then hold(sid, who, fence) end
+    local function said(rest)
+        local condition, told, depth = string.match(rest, WAITER)
+        return condition and answer .. ' ' .. told .. ' ' .. depth .. ' @' .. condition or answer
+    end
+    local sid, _, rest = hand(line, said)
+    if sid then
+        local _, _, depth, who = string.match(rest, WAITER)
+        hold(sid, who or rest, fence, depth or 1)
+    end
 end
 
 local function free() redis.call('HDEL', base, unpack(FREE)) end
 
--- Take back a lock whose grant was not acknowledged, or whose acquire was undone. For a dead session `forget` does it,
--- because that session may have got the lock and died before it acknowledged it.
-function structure.back(given, sid, died)
-    if died or #given == 0 or given[1] == 'refused' or get('h') ~= sid then return end
-    if tonumber(get('d')) > 1 then redis.call('HINCRBY', base, 'd', -1) else free() end
+-- End the wait for a condition: now it waits for the lock.
+local function rouse(entry, told)
+    redis.call('LREM', second, 1, entry)
+    if redis.call('RPUSH', line, (string.gsub(entry, '^(%S+ %d+ @%S+) 0', '%1 ' .. told))) == 1 then born(line) end
 end
 
+-- Notify the first n waits for a condition. Those whose sessions do not listen come last: they may be dead.
+local function notify(condition, n)
+    local silent, listens = {}, {}
+    for _, entry in ipairs(redis.call('LRANGE', second, 0, -1)) do
+        if n <= 0 then return end
+        local sid, its = string.match(entry, '^(%S+) %d+ @(%S+)')
+        if its == condition and alive(sid) then
+            if listens[sid] == nil then listens[sid] = heard_by({sid})[1] > 0 end
+            if listens[sid] then
+                rouse(entry, '1')
+                n = n - 1
+            else
+                table.insert(silent, entry)
+            end
+        end
+    end
+    for i = 1, math.min(n, #silent) do rouse(silent[i], '1') end
+end
+
+-- Take back a lock whose grant was not acknowledged, or whose acquire was undone, and pass its notification on. If the
+-- session has died, `forget` frees the lock, because the session may have got it and died before it acknowledged it.
+function structure.back(given, sid, died)
+    local own = not died and given[1] ~= 'refused' and #given > 0 and get('h') == sid
+    if own and type(given[1]) == 'string' and string.find(given[1], '@', 1, true) then
+        free()
+    elseif own then
+        local depth = type(given[1]) == 'table' and given[1][4] or 1
+        if redis.call('HINCRBY', base, 'd', -depth) <= 0 then free() end
+    end
+    for _, each in ipairs(given) do
+        local condition = type(each) == 'string' and string.match(each, TOLD)
+        if condition then notify(condition, 1) end
+    end
+end
+
+function structure.lists() return {second} end
+
 function structure.forget(sid, died)
-    if get('h') ~= sid then return end
-    free()
-    if died then redis.call('HSET', base, 'x', '1') end
+    local told = {}
+    for _, entry in ipairs(redis.call('LRANGE', line, 0, -1)) do
+        if begins(entry, sid .. ' ') then
+            redis.call('LREM', line, 1, entry)
+            table.insert(told, string.match(entry, '@(%S+) 1 '))
+        end
+    end
+    if get('h') == sid then
+        free()
+        if died then redis.call('HSET', base, 'x', '1') end
+    end
+    for _, condition in ipairs(told) do notify(condition, 1) end
+end
+
+-- The entry of a wait for a condition, and its index; `with` is how it begins.
+local function find(list, with)
+    for i, entry in ipairs(redis.call('LRANGE', list, 0, -1)) do
+        if begins(entry, with) then return entry, i - 1 end
+    end
+end
+
+function structure.withdraw(entry)
+    if redis.call('LREM', line, 1, entry) > 0 then return 1 end
+    local there = find(second, entry .. ' @')
+    if there then return redis.call('LREM', second, 1, there) end
+    there = find(line, entry .. ' @')
+    if not there then return 0 end
+    redis.call('LREM', line, 1, there)
+    local condition = string.match(there, '@(%S+) 1 ')
+    if condition then notify(condition, 1) end
+    return 1
 end
 
 function call.acquire(who, willing)
@@ -58,7 +147,7 @@ function call.acquire(who, willing)
     if not holder then
         if died == '1' and raises == '1' then return redis.error_reply('SKOWNERDIED') end
         fence = next_fence(fence)
-        hold(me, who, fence)
+        hold(me, who, fence, 1)
         return {1, died or '0', fence}
     end
     if re == '1' and holder == me and its == who then

@@ -11,21 +11,23 @@
 --      :granted   hash: session and operation -> what the operation was granted and has not acknowledged; and an
 --                 empty field, so that it does not end and begin again with each grant
 --      :line      list: the waits (session, operation, further data), the next to be served in front
+--      :second    list: the waits for something else than those in :line, if the structure has such waits
 --   ARGV      session, lane, operation, operations that are acknowledged, method, arguments of the method
 --
 -- Numbers of Lua are doubles: a number that may pass 2^53 stays text.
 
 local ARGV, base, me, lane, op, method
-local sessions, last, granted, line
+local sessions, last, granted, line, second
 local now, micros -- the server's clock
-local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':joiners', ':data',
+local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':second', ':data',
     ':order', ':values', ':firsts', ':order0', ':values0', ':firsts0', ':readers', ':kept', ':old'}
 local LAYOUT = '1'
 local GRACE = 1000 -- ms that a session lives on without a connection
 
 local function begin_call(keys, args)
     ARGV, base, me, lane, op, method = args, keys[1], args[1], args[2], tonumber(args[3]), args[5]
-    sessions, last, granted, line = base .. ':sessions', base .. ':last', base .. ':granted', base .. ':line'
+    sessions, last, granted = base .. ':sessions', base .. ':last', base .. ':granted'
+    line, second = base .. ':line', base .. ':second'
     local clock = redis.call('TIME') -- read once: on 7.0 the time goes on while a function runs
     now = clock[1] * 1000 + math.floor(clock[2] / 1000)
     micros = clock[1] * 1000000 + clock[2]
@@ -46,8 +48,12 @@ function structure.back(given, sid, died) end
 function structure.serve() end
 -- The answer to an operation that is sent again.
 function structure.again(answer) return answer end
--- End a wait; returns its parts.
-function structure.withdraw(entry) return redis.call('LREM', line, 1, entry) end
+-- The lists whose waits end silently with their session.
+function structure.lists() return {line, second} end
+-- End a wait, because its time is over (`how` is 'keep') or it was left ('undo'); returns its parts.
+function structure.withdraw(entry, how)
+    return redis.call('LREM', line, 1, entry) + redis.call('LREM', second, 1, entry)
+end
 
 -- The key that stands for the name.
 local function pointer() return (string.match(base, '^(.*):')) end
@@ -92,7 +98,8 @@ local function wait_in(list, more)
 end
 
 -- Grant `given` to the first wait in a list whose session lives and listens; return its session, its operation and the
--- rest of its entry. Waits of sessions that do not listen keep their places until their leases end.
+-- rest of its entry. Waits of sessions that do not listen keep their places until their leases end. Instead of `given`,
+-- `message` may be a function of that rest; its result is the message, and what is granted.
 local function hand(list, message, given)
     local aside, who, operation, rest = {}, nil, nil, nil
     while not who do
@@ -100,8 +107,9 @@ local function hand(list, message, given)
         if not entry then break end
         local sid, number, more = string.match(entry, '^(%S+) (%d+) ?(.*)$')
         if alive(sid) then
-            if tell(sid, number, message) then
-                grant(sid, number, given)
+            local said = given and message or message(more)
+            if tell(sid, number, said) then
+                grant(sid, number, given or said)
                 who, operation, rest = sid, number, more
             else
                 table.insert(aside, entry)
@@ -126,6 +134,17 @@ local function hand_to_all(list, message, given)
     for sid, numbers in pairs(ops) do tell(sid, numbers, message) end
 end
 
+-- If the operation has not arrived yet, let it have no effect when it comes. If it was the last of its lane, forget its
+-- answer and return it.
+local function forestall(its_lane, operation)
+    local field, number = me .. ' ' .. its_lane, tonumber(operation)
+    local found = redis.call('HGET', last, field)
+    local seen, answer = 0, nil
+    if found then seen, answer = cmsgpack.unpack(found) end
+    if seen <= number then redis.call('HSET', last, field, cmsgpack.pack(number, {-2})) end
+    if seen == number then return answer end
+end
+
 local function fields_of(hash, sid)
     local found, with = {}, sid .. ' '
     for _, field in ipairs(redis.call('HKEYS', hash)) do
@@ -137,7 +156,7 @@ end
 -- End a session: its waits, what it was granted and has not acknowledged, what it holds.
 local function drop(sid, died)
     redis.call('ZREM', sessions, sid)
-    for _, list in ipairs({line, base .. ':joiners'}) do
+    for _, list in ipairs(structure.lists()) do
         for _, entry in ipairs(redis.call('LRANGE', list, 0, -1)) do
             if begins(entry, sid .. ' ') then redis.call('LREM', list, 0, entry) end
         end

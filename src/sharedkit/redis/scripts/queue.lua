@@ -3,17 +3,17 @@
 --   st  0 open, 1 shut down, 2 shut down at once      once  items taken by a dead process are dropped, not put back
 -- and keys:
 --   :items    list of items                           :granted  items taken and not acknowledged, with the time
---   :line     the waits for an item                   :joiners  the waits for `u` to be 0
+--   :line     the waits for an item                   :second   the waits for `u` to be 0
 --   :putters  list of the items that wait for room: session, operation, place in its batch, 1 for the last of it
 --   :pending  hash of these items themselves
 
-local items, putters, pending, joiners
+local items, putters, pending
 local taken -- how often this call has packed items
 local LONG = 65536 -- a longer item (bytes) is not part of the message: the client fetches it
 local SLICE = 4000 -- the most arguments that one command gets from a table
 
 function structure.begin_call()
-    items, putters, pending, joiners = base .. ':items', base .. ':putters', base .. ':pending', base .. ':joiners'
+    items, putters, pending = base .. ':items', base .. ':putters', base .. ':pending'
     taken = 0
 end
 
@@ -40,7 +40,7 @@ local function forgo(count)
 end
 
 local function finished()
-    if get('u') == '0' then hand_to_all(joiners, '1', 'j') end
+    if get('u') == '0' then hand_to_all(second, '1', 'j') end
 end
 
 -- Items that are taken together, with a time, which shows the order of takings.
@@ -127,7 +127,7 @@ function structure.forget(sid) take_from_putters(sid .. ' ') end
 -- done.
 function structure.withdraw(entry)
     if string.match(entry, '^%S+ %d+ p$') then return take_from_putters(string.sub(entry, 1, -2)) end
-    return redis.call('LREM', line, 1, entry) + redis.call('LREM', joiners, 1, entry)
+    return redis.call('LREM', line, 1, entry) + redis.call('LREM', second, 1, entry)
 end
 
 -- A batch is an array in MessagePack; a single item comes as it is.
@@ -198,7 +198,7 @@ end
 
 function call.join()
     if get('u') == '0' then return {1} end
-    wait_in(joiners)
+    wait_in(second)
     return {0}
 end
 
