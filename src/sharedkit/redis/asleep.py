@@ -76,7 +76,7 @@ class Nap:
 
         def ask() -> None:
             lane = b"%d" % self.made.lane
-            said[:] = session._ask_as_keeper(LUA, self.base, b"rejoin", lane, self.number)
+            said[:] = session.ask_as_keeper(LUA, self.base, b"rejoin", lane, self.number)
 
         try:
             session._leave(ask, session.lease)
