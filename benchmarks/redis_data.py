@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `benchmarks` is no installed package
 
 import numpy as np
 import redis
 from redis_server import Server
 
 import sharedkit as sk
+from benchmarks.usage import arguments
 from sharedkit.redis.address import Address, pack, send
 
 ROUNDS = 5
@@ -127,8 +129,9 @@ def main(url: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        main(sys.argv[1])
+    url = arguments(__doc__, most=1)
+    if url:
+        main(url[0])
     else:
         with Server() as server:
             main(server.url)

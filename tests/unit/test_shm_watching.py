@@ -232,6 +232,7 @@ import asyncio, sys
 import sharedkit as sk
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60  # -X dev names tasks that are slow on a busy machine
     queue = sk.Queue()
     tasks = [asyncio.create_task(each) for each in (queue.aget(), sk.Event().await_(), sk.Lock().aacquire())]
     await asyncio.sleep(0.01)
