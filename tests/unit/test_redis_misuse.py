@@ -124,7 +124,7 @@ def test_a_large_item_comes_whole_with_and_without_a_wait(ctx: Any) -> None:
         assert wait.result() == large
 
 
-@pytest.mark.parametrize("name", ["Array", "Barrier", "Condition", "Dict", "Executor", "RWLock", "Set", "Value"])
+@pytest.mark.parametrize("name", ["Array", "Barrier", "Condition", "Dict", "RWLock", "Set", "Value"])
 def test_a_class_that_is_not_there_is_refused_with_a_sentence(name: str) -> None:
     with pytest.raises(AttributeError, match=f'there is no {name} in the placement "redis" yet'):
         getattr(sk.get_context("redis", url="redis://nowhere"), name)

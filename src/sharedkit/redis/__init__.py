@@ -13,6 +13,7 @@ except ImportError as why:
 
 from sharedkit.redis.counter import Counter, Counters
 from sharedkit.redis.event import Event
+from sharedkit.redis.executor import Executor
 from sharedkit.redis.lock import Lock, RLock
 from sharedkit.redis.placement import ALIASES, KINDS, MISSING, Placement, at
 from sharedkit.redis.queue import Queue
@@ -23,6 +24,7 @@ __all__ = [
     "Counter",
     "Counters",
     "Event",
+    "Executor",
     "JoinableQueue",
     "Lock",
     "Placement",
@@ -39,13 +41,15 @@ del _hiredis, _redis
 
 JoinableQueue = SimpleQueue = Queue  # its interface includes those of both
 ALIASES.update(JoinableQueue="Queue", SimpleQueue="Queue")
-KINDS.update({cls.kind: cls for cls in (BoundedSemaphore, Counter, Counters, Event, Lock, Queue, RLock, Semaphore)})
+KINDS.update(
+    {cls.kind: cls for cls in (BoundedSemaphore, Counter, Counters, Event, Executor, Lock, Queue, RLock, Semaphore)}
+)
 MISSING.update(
     {
         name: f'there is no {name} in the placement "redis" yet; get_context("manager").{name} is for processes '
         "of many machines, too"
         for name in (
-            "Array", "Barrier", "Condition", "Dict", "Executor", "LifoQueue", "PriorityQueue", "RWLock", "RawValue",
+            "Array", "Barrier", "Condition", "Dict", "LifoQueue", "PriorityQueue", "RWLock", "RawValue",
             "Set", "Value",
         )
     }

@@ -1,6 +1,6 @@
 -- The last part of every script: it runs the method.
 
-local ANYBODY = {create = true, open = true, leave = true}
+local ANYBODY = {create = true, open = true, leave = true, claim = true, start = true, exists = true}
 
 local function run()
     local a, b, c, d = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
