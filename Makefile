@@ -4,6 +4,7 @@
 #   make test       the tests                                           ARGS="tests/unit -x"
 #   make test-all   the tests on every Python here, with a table   (tools/interpreters.sh gets more of them)
 #   make test-redis the tests of the placement redis, on the Valkey server of PyPI and on redis-server, if it is installed
+#   make test-dask  the tests of executors on a Dask cluster; they take two minutes, and Dask is installed for them
 #   make stress     the slow soaks and the complete kill sweeps
 #   make lint       ruff and cython-lint
 #   make types      mypy and stubtest
@@ -19,7 +20,7 @@
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help compare test test-all test-redis stress lint types bench docs docs-serve kernel dist build clean
+.PHONY: help compare test test-all test-redis test-dask stress lint types bench docs docs-serve kernel dist build clean
 
 ifdef PYTHON
 VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)' 2>/dev/null || echo none)
@@ -61,6 +62,9 @@ test-redis: $(VENV)/with-test $(VENV)/with-compare
 	@if command -v redis-server >/dev/null; then \
 	    SHAREDKIT_TEST_REDIS=redis-server "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis; \
 	else echo "left out: redis-server is not installed"; fi
+
+test-dask: $(VENV)/with-test $(VENV)/with-compare $(VENV)/with-dask
+	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests/conformance/test_executor.py tests/conformance/test_executor_dask.py) -k dask
 
 stress: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types
 	@"$(PY)" -m pytest -m stress $(or $(ARGS),tests)

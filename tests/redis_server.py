@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ABSENT", "Server", "the_server"]
+__all__ = ["ABSENT", "Server", "die_with_parent", "the_server"]
 
 _SET_DEATH_SIGNAL = 1  # of prctl
 
@@ -55,7 +55,8 @@ def _why_absent() -> str | None:
 ABSENT = _why_absent()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Have the system end this process with its parent; for a child that is about to become a program."""
     ctypes.CDLL(None).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
 
 
@@ -80,7 +81,7 @@ class Server:
                     self.program, "--port", str(self.port), "--unixsocket", self.path, "--dir", self.folder,
                     "--daemonize", "no", "--save", "", *self.options,
                 ],
-                stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent,
+                stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
             )  # fmt: skip
         deadline = time.monotonic() + 60
         while not self._answers():

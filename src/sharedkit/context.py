@@ -150,6 +150,7 @@ class RedisContext(Context):
     the server keeps running.
     """
 
+    Executor: type[redis.Executor] = field(init=False)
     server: redis.Placement = field(init=False)
 
     def __post_init__(self, placement: ModuleType | manager.Placement | redis.Placement) -> None:

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+import sharedkit as sk
+
 LONG = 120.0  # seconds; no test waits for it
 
 
@@ -73,6 +75,32 @@ def mark(path: str) -> None:
     """Append one byte to a file."""
     with open(path, "ab") as file:
         file.write(b"x")
+
+
+def mark_and_end_parent(path: str) -> None:
+    """Append one byte to a file, and kill the process in whose child the call runs."""
+    mark(path)
+    os.kill(multiprocessing.parent_process().pid, signal.SIGKILL)  # type: ignore[union-attr, arg-type]
+    time.sleep(LONG)
+
+
+def count_running(counter: Any) -> int:
+    """How many of these calls run now."""
+    running = int(counter.add())
+    time.sleep(0.05)
+    counter.add(-1)
+    return running
+
+
+def incremented(array: Any) -> Any:
+    """The array itself, one added to each element."""
+    array += 1
+    return array
+
+
+def know_server(url: str, prefix: str) -> None:
+    """Let this process use a Redis server by its whole url, with the password."""
+    sk.get_context("redis", url=url, prefix=prefix)
 
 
 def ones(count: int) -> Any:

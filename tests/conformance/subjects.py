@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 from conformance import stdlib
+from dask_cluster import ABSENT as NO_DASK
+from dask_cluster import client_of_local_cluster, client_of_programs
 from redis_server import ABSENT, the_server
 
 import sharedkit as sk
@@ -229,10 +231,22 @@ STANDARD = NOT_OURS | {"ends-calls": "it cannot end a call"}
 if sys.version_info < (3, 14):
     STANDARD |= {"buffersize": "the standard library has it from Python 3.14"}
 FORKSERVER: Any = multiprocessing.get_context("forkserver")  # a fork may hang: the tests have threads
+ON_DASK = IN_REDIS | {
+    "statistics": "its workers are children of Dask's, which start when Dask gives them a call",
+}
+
+
+def on_dask(name: str, client: Callable[[], Any]) -> Subject:
+    """An executor of a Redis server that gives its calls to that Dask cluster."""
+    return Subject(name, lambda *args, **kwargs: REDIS.Executor(*args, **kwargs, on=client()), ON_DASK, absent=NO_DASK)
+
+
 EXECUTORS = (
     Subject("thread", THREAD.Executor, ONE_PROCESS | {"ends-calls": "a thread cannot be ended"}),
     Subject("shm", SHM.Executor, MANY_PROCESSES, lambda method: SHM.Executor),
     Subject("manager", MANAGER.Executor, SERVED, lambda method: MANAGER.Executor),
+    on_dask("dask", client_of_local_cluster),
+    on_dask("dask-programs", client_of_programs),
     Subject("threads", futures.ThreadPoolExecutor, STANDARD | ONE_PROCESS),
     Subject("processes", partial(futures.ProcessPoolExecutor, mp_context=FORKSERVER), STANDARD),
 )

@@ -19,8 +19,10 @@ SCRIPTS = sorted(
 
 
 def run(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    if script == "redis_round_trips" and find_spec("redis") is None:
+    if script in ("redis_round_trips", "redis_data", "dask_calls") and find_spec("redis") is None:
         pytest.skip("redis-py is not installed")
+    if script == "dask_calls" and find_spec("distributed") is None:
+        pytest.skip("Dask is not installed")
     if script == "pictures" and find_spec("matplotlib") is None:
         pytest.skip("matplotlib is not installed")
     return subprocess.run(

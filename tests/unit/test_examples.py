@@ -78,6 +78,8 @@ def test_there_are_examples_and_blocks_to_run():
 
 def test_few_blocks_are_not_run():
     assert [(block.page, block.reason) for block in ALL_BLOCKS if block.reason is not None] == [
+        ("docs/many_machines.md", "needs a Redis server and a Dask cluster"),
+        ("docs/many_machines.md", "needs a Redis server and a Dask cluster"),
         ("docs/placements.md", "needs the server of the line above"),
         ("docs/placements.md", "needs a Redis server"),
         ("docs/progress.md", "tqdm is no dependency of the tests"),

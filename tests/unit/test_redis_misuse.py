@@ -118,7 +118,7 @@ def test_a_large_item_comes_whole_with_and_without_a_wait(ctx: Any) -> None:
         assert wait.result() == large
 
 
-@pytest.mark.parametrize("name", ["Executor", "LifoQueue", "PriorityQueue"])
+@pytest.mark.parametrize("name", ["LifoQueue", "PriorityQueue"])
 def test_a_class_that_is_not_there_is_refused_with_a_sentence(name: str) -> None:
     from sharedkit import redis
 

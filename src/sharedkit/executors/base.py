@@ -14,7 +14,16 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from sharedkit._core.timeouts import seconds
 
-__all__ = ["ExecutorFace", "Future", "Options", "check_arguments", "check_context", "check_retiring", "checked_timeout"]
+__all__ = [
+    "ExecutorFace",
+    "Future",
+    "Options",
+    "check_arguments",
+    "check_context",
+    "check_engine",
+    "check_retiring",
+    "checked_timeout",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -64,6 +73,15 @@ def check_context(mp_context: object) -> None:
     """Raise TypeError if `mp_context` cannot start processes: if it is the name of a method, for example."""
     if mp_context is not None and not callable(getattr(mp_context, "get_start_method", None)):
         raise TypeError(f"mp_context must be what multiprocessing.get_context(...) returns, not {mp_context!r:.80}")
+
+
+def check_engine(on: object) -> None:
+    """Raise TypeError for `on=` in a placement whose executors have workers of their own."""
+    if on is not None:
+        raise TypeError(
+            "only an executor of a redis context runs its calls on another engine: "
+            'get_context("redis", url=...).Executor(on=client)'
+        )
 
 
 def check_retiring(max_tasks_per_child: int | None, method: str) -> None:

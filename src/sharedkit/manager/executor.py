@@ -12,7 +12,7 @@ from multiprocessing.context import BaseContext
 from typing import Any, ParamSpec, TypeVar
 
 from sharedkit.errors import ClosedError, ServerGoneError
-from sharedkit.executors.base import ExecutorFace, check_arguments, check_context, check_retiring
+from sharedkit.executors.base import ExecutorFace, check_arguments, check_context, check_engine, check_retiring
 from sharedkit.executors.future import Future
 from sharedkit.manager.calls import home_of_client
 from sharedkit.manager.client import Client
@@ -53,10 +53,12 @@ class Executor(Structure, ExecutorFace):
         *,
         max_tasks_per_child: int | None = None,
         thread_name_prefix: str = "",
+        on: Any = None,
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
     ) -> None:
+        check_engine(on)
         check_arguments(max_workers, initializer, max_tasks_per_child)
         check_context(mp_context)
         context: Any = mp_context

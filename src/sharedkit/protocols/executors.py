@@ -29,7 +29,9 @@ class Executor(Protocol):
         *,
         max_tasks_per_child: int | None = None,
         thread_name_prefix: str = "",
-    ) -> None: ...
+        on: Any = None,
+    ) -> None:
+        """`on` is for a redis context only: the client of a Dask cluster that runs the calls."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call `fn(*args, **kwargs)`; the future gets the result or the exception."""

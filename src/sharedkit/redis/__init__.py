@@ -20,6 +20,7 @@ from sharedkit.redis.condition import Condition
 from sharedkit.redis.counter import Counter, Counters
 from sharedkit.redis.dict import Dict
 from sharedkit.redis.event import Event
+from sharedkit.redis.executor import Executor
 from sharedkit.redis.lock import Lock, RLock
 from sharedkit.redis.placement import ALIASES, KINDS, MISSING, Placement, at
 from sharedkit.redis.queue import Queue
@@ -37,6 +38,7 @@ __all__ = [
     "Counters",
     "Dict",
     "Event",
+    "Executor",
     "JoinableQueue",
     "Lock",
     "Placement",
@@ -69,6 +71,7 @@ KINDS.update(
             Counters,
             Dict,
             Event,
+            Executor,
             Lock,
             Queue,
             RLock,
@@ -85,7 +88,7 @@ MISSING.update(
         name: f'there is no {name} in the placement "redis" yet; get_context("manager").{name} is for processes '
         "of many machines, too"
         for name in (
-            "Executor", "LifoQueue", "PriorityQueue",
+            "LifoQueue", "PriorityQueue",
         )
     }
 )  # fmt: skip

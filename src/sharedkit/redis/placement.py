@@ -18,7 +18,7 @@ from sharedkit.redis.refusals import Refused, refused
 from sharedkit.redis.session import Session
 from sharedkit.segments import checked_name
 
-__all__ = ["ALIASES", "KINDS", "MISSING", "Placement", "arrive", "at"]
+__all__ = ["ALIASES", "KINDS", "MISSING", "Placement", "arrive", "at", "placement_of"]
 
 KINDS: dict[str, type[Any]] = {}
 ALIASES: dict[str, str] = {}  # further names of these classes
@@ -54,14 +54,19 @@ def at(url: str, prefix: str, lease: float, timeout: float) -> Placement:
         return found
 
 
+def placement_of(url: str, prefix: str, lease: float, timeout: float) -> Placement:
+    """The placement for what came from another process: the one that this process uses already, which may know the
+    password, or a new one."""
+    with _lock:
+        here = _known.get((url, prefix))
+    return at(url, prefix, lease, timeout) if here is None else here
+
+
 def arrive(
     url: str, prefix: str, lease: float, timeout: float, kind: str, name: str, base: bytes, ticket: bytes
 ) -> Any:
     """The pickled handle, opened in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
-    with _lock:
-        here = _known.get((url, prefix))
-    if here is None:
-        here = at(url, prefix, lease, timeout)
+    here = placement_of(url, prefix, lease, timeout)
     try:
         return here.classes[kind]._of(here.session(), name, base, ticket)
     except GoneError:

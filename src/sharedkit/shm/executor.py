@@ -33,7 +33,7 @@ from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any, ParamSpec, TypeVar
 
-from sharedkit.executors.base import ExecutorFace, check_arguments, check_context, check_retiring
+from sharedkit.executors.base import ExecutorFace, check_arguments, check_context, check_engine, check_retiring
 from sharedkit.executors.future import Future
 from sharedkit.executors.processes.executor_manager import ExecutorManager
 from sharedkit.statistics import ExecutorStatistics
@@ -69,7 +69,9 @@ class Executor(ExecutorFace):
         *,
         max_tasks_per_child: int | None = None,
         thread_name_prefix: str = "",
+        on: Any = None,
     ) -> None:
+        check_engine(on)
         if max_workers is None:
             max_workers = len(os.sched_getaffinity(0))
         check_arguments(max_workers, initializer, max_tasks_per_child)

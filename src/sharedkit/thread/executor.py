@@ -9,7 +9,7 @@ from concurrent import futures
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar
 
-from sharedkit.executors.base import ExecutorFace, Future
+from sharedkit.executors.base import ExecutorFace, Future, check_engine
 from sharedkit.statistics import ExecutorStatistics
 
 __all__ = ["Executor"]
@@ -65,7 +65,9 @@ class Executor(futures.ThreadPoolExecutor, ExecutorFace):
         *,
         max_tasks_per_child: int | None = None,
         thread_name_prefix: str = "",
+        on: Any = None,
     ) -> None:
+        check_engine(on)
         super().__init__(max_workers, thread_name_prefix, initializer, initargs)
         self._gauge = _Gauge()
         self._work_queue = _Tasks()

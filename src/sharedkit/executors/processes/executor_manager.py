@@ -66,6 +66,7 @@ class ExecutorManager:
         self._begun = self._closing = self._ending = self._gone = self._closed = False
         self._over = threading.Event()
         self._broken: str | None = None
+        self._broken_trace: str | None = None  # of the initializer that raised, if that is the reason
         self._failed: dict[int, str] = {}  # workers whose initializer raised
         self._worker_pool = WorkerPool(context, self, prefix)
         self._collector = background(self._collect, name=f"{prefix}-collector")
@@ -115,7 +116,7 @@ class ExecutorManager:
         if self._foreign:
             raise RuntimeError(f"the executor belongs to process {self._pid}; make one here")
         if self._broken is not None:
-            raise ExecutorBroken(self._broken)
+            raise self._breakage(self._broken)
         after = "shutdown" if self._closing else "interpreter shutdown"
         raise RuntimeError(f"cannot schedule new futures after {after}")
 
@@ -304,16 +305,19 @@ class ExecutorManager:
     def _break(self, why: str, trace: str | None = None) -> None:
         """Fail all pending calls, end the workers, and take no more calls."""
         with self._lock:
-            self._broken = why
+            self._broken_trace, self._broken = trace, why
             self._closing = self._ending = True
             doomed = self._pending_tasks.clear()
             self._worker_pool.end(BaseProcess.kill)
             self._tasks.shutdown()
         for future in doomed:
-            error = ExecutorBroken(why)
-            error.__cause__ = None if trace is None else remote_cause(trace)
             future._message = None
-            future.settle(None, error)
+            future.settle(None, self._breakage(why))
+
+    def _breakage(self, why: str) -> ExecutorBroken:
+        error = ExecutorBroken(why)
+        error.__cause__ = None if self._broken_trace is None else remote_cause(self._broken_trace)
+        return error
 
     def _close(self) -> None:
         """Close everything when no worker is left."""
