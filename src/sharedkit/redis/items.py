@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable
+from itertools import accumulate, chain
 from typing import Any, TypeVar
 
 __all__ = ["LARGEST", "checked", "message_pack", "next_batch"]
 
 T = TypeVar("T")
+_HEAD = struct.Struct(">BI").pack
 
 LARGEST = (512 << 20) - 1024  # bytes of an item: a server takes 512 MiB at most, including what the protocol adds
 BATCH_BYTES = 16 << 20  # bytes of items in one call
@@ -26,20 +28,15 @@ def next_batch(items: list[T], first: int, size: Callable[[Any], int] = len) -> 
     """The items of the next call, from number `first` on; at least one."""
     if len(items) == 1:
         return items
-    total, last = 0, first
-    while last < len(items) and last < first + BATCH_ITEMS:
-        total += size(items[last])
-        if last > first and total > BATCH_BYTES:
-            break
-        last += 1
-    return items[first:last]
+    some = items[first : first + BATCH_ITEMS]
+    if sum(sizes := list(map(size, some))) > BATCH_BYTES:
+        fit = sum(total <= BATCH_BYTES for total in accumulate(sizes))
+        return some[: max(1, fit)]
+    return some
 
 
 def message_pack(parts: Iterable[bytes]) -> bytes:
     """An array of strings in MessagePack, which Lua reads faster than as many arguments."""
-    packed = [b""]
-    for each in parts:
-        packed.append(struct.pack(">BI", 0xDB, len(each)))
-        packed.append(each)
-    packed[0] = struct.pack(">BI", 0xDD, len(packed) // 2)
-    return b"".join(packed)
+    parts = list(parts)
+    heads = [_HEAD(0xDB, length) for length in map(len, parts)]
+    return _HEAD(0xDD, len(parts)) + b"".join(chain.from_iterable(zip(heads, parts, strict=True)))
