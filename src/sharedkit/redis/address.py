@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
+from sharedkit.redis.refusals import Refused, refused_connection
 
 __all__ = ["LOST", "Address", "Command", "Restarted", "pack", "pack_before", "send"]
 
@@ -107,7 +108,7 @@ class Address:
             connection.disconnect()
             if "NOAUTH" in str(why) or "WRONGPASS" in str(why):
                 raise self._refused(why) from why
-            raise ServerMismatchError(f"the server at {self.public} refuses this program: {why}") from why
+            raise refused_connection(Refused.of(why), self.public) from why
         except LOST as why:
             connection.disconnect()
             if isinstance(why.__cause__, exceptions.AuthenticationError) or "AUTH" in str(why):

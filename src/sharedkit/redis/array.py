@@ -116,7 +116,8 @@ class Array(ArrayMethods, Handle):
             if self._staged and not new and self.home is not None:
                 session = self.home.session()
                 for key in self._staged:
-                    session.ask_plain(b"UNLINK", key)
+                    with suppress(Refused):  # it goes by itself
+                        session.ask_plain(b"UNLINK", key)
 
     _size: int
     _staged: list[bytes]
@@ -202,6 +203,8 @@ class Array(ArrayMethods, Handle):
                 sent = session.ask_plain(b"GETRANGE", key, b"%d" % (low + at), b"%d" % (low + at + some - 1))
             except SharedkitError as why:
                 raise self._told(why) from None
+            except Refused as why:
+                raise refused(why, session.address.public, self._base) from None
             if len(sent) < some:
                 self._read(b"check")  # raises GoneError
             found[at : at + some] = _whole(sent, some)

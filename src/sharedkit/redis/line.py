@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol
 
@@ -46,12 +47,19 @@ class Asker(Protocol):
 class Request:
     """A command; `done(answer)` is called with its answer, which may be an exception."""
 
-    __slots__ = ("command", "done", "loads", "made", "parts", "tries")
+    __slots__ = ("command", "done", "loads", "made", "parts", "refusal", "tries")
 
     def __init__(self, made: Operation | None, parts: tuple[bytes, ...], done: Callable[[Any], object]) -> None:
         self.made, self.parts, self.done = made, parts, done
         self.command = b""
         self.tries = self.loads = 0
+        self.refusal: Refused | None = None  # why the server does not take the functions
+
+
+def _loaded(request: Request, answer: Any) -> None:
+    """Keep for the request, which is answered next, why the server did not load the functions."""
+    if isinstance(answer, Refused) and not answer.loaded:
+        request.refusal = answer
 
 
 class Line:
@@ -176,8 +184,10 @@ class Line:
                 continue
             except exceptions.ResponseError as why:
                 answer = Refused.of(why)
-                if answer.forgotten and self._load():
-                    continue
+                if answer.forgotten:
+                    answer = self._load(answer)
+                    if answer is None:
+                        continue
             except (*LOST, AttributeError):
                 self._broken(connection)
                 return
@@ -187,20 +197,20 @@ class Line:
                 request = self._outstanding.popleft()
             request.done(answer)
 
-    def _load(self) -> bool:
-        """Load the functions of the request whose answer says that the server does not know them, and send it again.
-        Returns False if the server forgets them at once."""
+    def _load(self, answer: Refused) -> Refused | None:
+        """Load the functions of the request whose `answer` says that the server does not know them, and send it again.
+        If the server forgets or refuses them, return what the request fails with instead."""
         with self._lock:
             request = self._outstanding[0]
-            if request.made is None or request.loads == MOST_LOADS:
-                return False
+            if request.made is None or request.loads == MOST_LOADS or request.refusal is not None:
+                return request.refusal or answer
             self._outstanding.popleft()
             request.loads += 1
-            load = Request(None, (), lambda _: None)
+            load = Request(None, (), partial(_loaded, request))
             load.command = pack(b"FUNCTION", b"LOAD", library(request.made.kind))
             self._send(load)
             self._send(request)
-            return True
+            return None
 
     def close(self) -> None:
         """End the connection; unanswered requests fail with the reason why the session is over."""

@@ -6,7 +6,11 @@ from redis import exceptions
 
 from sharedkit.errors import GoneError, LayoutError, OutOfSharedMemory, ServerMismatchError
 
-__all__ = ["Refused", "refused"]
+__all__ = ["Refused", "refused", "refused_connection"]
+
+
+IN_FUNCTION = ("The user executing the script can't", "ACL failure in script")
+"""The beginnings of the errors of a command in a function that the user may not run: of Redis 7, of later servers."""
 
 
 class Refused(Exception):
@@ -19,12 +23,15 @@ class Refused(Exception):
         super().__init__(f"{code} {text}")
         self.code, self.text = code, text
         self.forgotten = (code, text) == ("Function", "not found")
+        self.loaded = "already exists" in text  # the functions: another client has loaded them meanwhile
 
     @classmethod
     def of(cls, why: exceptions.ResponseError) -> Refused:
         """Make one from an error of redis-py, which removes the first word of the errors that it knows."""
         if isinstance(why, exceptions.OutOfMemoryError):
             return cls("OOM", str(why))
+        if isinstance(why, exceptions.NoPermissionError) or str(why).startswith(IN_FUNCTION):
+            return cls("NOPERM", str(why))
         code, _, text = str(why).partition(" ")
         return cls(code, text)
 
@@ -46,6 +53,10 @@ def refused(why: Refused, server: str, base: bytes) -> Exception:
         return ServerMismatchError(
             f"the key {why.text!r} in the server at {server} was not made by sharedkit; use another prefix"
         )
+    if why.code == "SKDENIED":
+        return _not_permitted(server, f"{why.text} on {_key_of(base)!r}", name)
+    if why.code == "NOPERM":
+        return _not_permitted(server, f"{why.text}, with the key {_key_of(base)!r}", name)
     if why.code.startswith("SK"):
         return why
     if why.code == "OOM" or "OOM" in why.text:
@@ -54,6 +65,27 @@ def refused(why: Refused, server: str, base: bytes) -> Exception:
             "its maxmemory"
         )
     return ServerMismatchError(f"the server at {server} refuses to work on {name!r}: {why.code} {why.text}")
+
+
+def refused_connection(why: Refused, server: str, what_for: str = "") -> ServerMismatchError:
+    """The exception for an error while this process connects."""
+    if why.code == "NOPERM":
+        return _not_permitted(server, why.text + what_for)
+    return ServerMismatchError(f"the server at {server} refuses this program: {why.code} {why.text}")
+
+
+def _not_permitted(server: str, what: str, name: str | None = None) -> ServerMismatchError:
+    """The exception for a user who lacks a permission in the server's access control list (ACL)."""
+    whose = "sharedkit" if name is None else repr(name)
+    return ServerMismatchError(
+        f"the server at {server} does not permit its user what {whose} needs ({what}): allow it with ACL SETUSER, as "
+        "docs/placements.md shows"
+    )
+
+
+def _key_of(base: bytes) -> str:
+    """The key that stands for the name of a structure."""
+    return base.decode("utf-8", "replace").rpartition(":")[0]
 
 
 def name_of(base: bytes) -> str:

@@ -1,7 +1,8 @@
 """The function libraries that run in the server: one for each structure, in Lua.
 
 A library has a common beginning, the structure's part, the methods that all structures have, and a common end. Its name
-has a digest of its text, so releases that differ have different libraries.
+has a digest of its text, so releases that differ have different libraries. At its beginning it has the names of the
+commands that it uses: making or opening a structure checks that the user may run them.
 
 Functions, not scripts: a script makes all its Lua functions anew each time it runs, and that takes longer than its
 commands.
@@ -9,11 +10,12 @@ commands.
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
 
-__all__ = ["MOST_LOADS", "function", "library"]
+__all__ = ["MOST_LOADS", "commands", "function", "library"]
 
 MOST_LOADS = 3  # for one call; a server that forgets functions at once is not usable
 WITH = {"array": "lock", "condition": "lock", "value": "lock"}  # structures, and another one that each contains
@@ -25,8 +27,20 @@ def _named(structure: str) -> tuple[str, str]:
     folder = files("sharedkit.redis") / "scripts"
     own = [WITH[structure], structure] if structure in WITH else [structure]
     text = "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", *own, "life", "epilogue"))
+    text = f"local COMMANDS = '{' '.join(_commands_in(text))}'\n{text}"
     name = f"sharedkit_{structure}_{sha1(text.encode(), usedforsecurity=False).hexdigest()[:12]}"
     return name, f"#!lua name={name}\nlocal NAME = '{name}'\n{text}"
+
+
+def _commands_in(text: str) -> list[str]:
+    """The commands that a library runs; those with a second word as ACL writes them: PUBSUB|NUMSUB."""
+    found = re.findall(r"redis\.p?call\('([A-Z]+)'(?:, '(NUMSUB)')?", text)
+    return sorted({name + ("|" + second if second else "") for name, second in found})
+
+
+def commands(structure: str) -> list[str]:
+    """The commands that the structure's library runs."""
+    return _commands_in(library(structure).decode())
 
 
 @cache

@@ -32,7 +32,7 @@ from sharedkit.errors import ClosedError, LeaseLostError, ServerGoneError, Share
 from sharedkit.redis.address import LOST, Address, Command, Restarted, pack, pack_before, send
 from sharedkit.redis.line import Line
 from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
-from sharedkit.redis.refusals import Refused, refused
+from sharedkit.redis.refusals import Refused, refused, refused_connection
 from sharedkit.redis.scripts import MOST_LOADS, library
 
 __all__ = ["INHERITED", "Session"]
@@ -106,8 +106,14 @@ class Session:
         connection = self.address.connect(timeout=max(self.lease, 1.0))
         self._connections.add(connection)
         try:
-            send(connection, pack(b"SUBSCRIBE", b"sharedkit:session:" + self.sid))
-            connection.read_response(disable_decoding=True)
+            for command in (pack(b"PING"), pack(b"SUBSCRIBE", b"sharedkit:session:" + self.sid)):
+                send(connection, command)
+                connection.read_response(disable_decoding=True)
+        except exceptions.ResponseError as why:
+            connection.disconnect()
+            raise refused_connection(
+                Refused.of(why), self.address.public, " for the channel sharedkit:session:*"
+            ) from None
         except LOST as why:
             raise ServerGoneError(f"the server at {self.address.public} is gone: {why}") from why
         return connection
@@ -325,8 +331,9 @@ class Session:
         try:
             connection.read_response(disable_decoding=True)
         except exceptions.ResponseError as why:
-            if "already exists" not in str(why):  # another client has loaded it meanwhile
-                raise Refused.of(why) from None
+            refusal = Refused.of(why)
+            if not refusal.loaded:
+                raise refusal from None
 
     def _connect(self) -> Any:
         try:

@@ -9,7 +9,9 @@ local UNKNOWN = 'SKUNKNOWN'
 function call.add(field, n)
     if redis.call('HEXISTS', base, field) == 0 then return redis.error_reply(UNKNOWN) end
     local added = redis.pcall('HINCRBY', base, field, n)
-    if type(added) == 'table' then return redis.error_reply('SKOVERFLOW') end
+    if type(added) == 'table' then
+        return string.find(added.err, 'overflow') and redis.error_reply('SKOVERFLOW') or added
+    end
     return get(field)
 end
 

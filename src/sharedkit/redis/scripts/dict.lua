@@ -119,7 +119,7 @@ function call.add(form, pickled, number)
     save(form, place_of(form), false)
     if whole(there) and whole(number) then
         local sum = redis.pcall('HINCRBY', values, form, number)
-        if type(sum) == 'table' then return {there} end
+        if type(sum) == 'table' then return string.find(sum.err, 'overflow') and {there} or sum end
         return redis.call('HGET', values, form)
     end
     if string.sub(there, 1, 1) == 'p' then return {there} end

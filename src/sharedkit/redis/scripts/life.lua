@@ -1,7 +1,26 @@
 -- The life of a structure: it is made, opened, kept, checked, left.
 
+-- An error if the user of this connection may not run one of the commands on this structure: found before anything is
+-- written. (A user who may run FCALL may still lack a command that the function runs.)
+local function denied()
+    local name = pointer()
+    for command in string.gmatch(COMMANDS, '%S+') do
+        local first, second = string.match(command, '^(%u+)|?(%u*)$')
+        local allowed
+        if second ~= '' then
+            allowed = redis.acl_check_cmd(first, second)
+        else
+            local on = first == 'PUBLISH' and channel(me) or name
+            allowed = redis.acl_check_cmd(first, on, on)
+        end
+        if not allowed then return redis.error_reply('SKDENIED ' .. command) end
+    end
+end
+
 -- Make the structure under its name; the answer is the incarnation that has the name. A second call answers the same.
 function life.create(kind, spec, persist, lease)
+    local lacks = denied()
+    if lacks then return lacks end
     local pointer = pointer()
     local there = redis.pcall('GET', pointer)
     if type(there) == 'table' and there.err then return redis.error_reply('SKFOREIGN ' .. pointer) end
@@ -28,6 +47,8 @@ end
 
 -- Open the structure in one more session; by a ticket if its handle was on the way to a new process.
 function life.open(lease, ticket)
+    local lacks = denied()
+    if lacks then return lacks end
     if redis.call('EXISTS', base) == 0 then return redis.error_reply('SKGONE') end
     reap()
     if is_unused(base) then

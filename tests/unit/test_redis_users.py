@@ -1,0 +1,157 @@
+"""A user of the server who has the permissions that docs/placements.md lists can do everything; one who lacks any of
+them gets an error that names it, and nothing is written."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))
+
+from conformance.watchdog import Task, until
+from redis_server import ABSENT, Server
+
+import sharedkit as sk
+
+if ABSENT is None:
+    from sharedkit.redis.scripts import commands
+
+pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
+
+DOCS = Path(__file__).parents[2] / "docs" / "placements.md"
+OF_CLIENTS = {"fcall", "function|load", "info", "ping", "subscribe", "client|setname"}
+
+
+def rules() -> list[str]:
+    """The words after ACL SETUSER in the docs."""
+    found = re.search(r"^redis-cli ACL SETUSER (worker (?:.*\\\n)*.*)$", DOCS.read_text("utf-8"), re.M)
+    assert found is not None
+    return shlex.split(found[1].replace("\\\n", " "))
+
+
+@pytest.fixture
+def worker(server: Server) -> Iterator[str]:
+    """The url of the user that the docs make. Nothing of the prefix is left behind, and no function."""
+    server.ask("ACL", "SETUSER", *rules())
+    server.ask("FUNCTION", "FLUSH")
+    yield f"unix://worker:PASSWORD@{server.path}"
+    assert server.ask("KEYS", "*") == []
+    server.ask("ACL", "DELUSER", "worker")
+
+
+def test_the_docs_list_the_commands_that_are_used_and_no_others() -> None:
+    folder = files("sharedkit.redis") / "scripts"
+    structures = {path.name.removesuffix(".lua") for path in folder.iterdir()} - {"prelude", "life", "epilogue"}
+    used = {command.lower() for structure in structures for command in commands(structure)} | OF_CLIENTS
+    assert {word[1:] for word in rules() if word[0] == "+"} == used
+
+
+def test_such_a_user_can_count_wait_and_lock(worker: str) -> None:
+    with sk.get_context("redis", url=worker, prefix="shop", lease=0.5) as ctx:
+        counter, queue, lock = ctx.Counter(), ctx.Queue(), ctx.Lock()
+        assert counter.add(3) == 3
+        wait = Task(queue.get)
+        until(lambda: queue.statistics().waiting_getters == 1)
+        queue.put("item")
+        assert wait.result() == "item"
+        lock.acquire()
+        wait = Task(lock.acquire)
+        until(lambda: lock.statistics().waiting == 1)
+        time.sleep(1.5)  # three leases: the heartbeat works, too
+        assert not wait.done
+        lock.release()
+        assert wait.result() is True
+        lock.release()
+
+        async def work() -> Any:
+            async with asyncio.TaskGroup() as group:
+                got = group.create_task(queue.aget())
+                await queue.aput("another")
+            return got.result()
+
+        assert asyncio.run(work()) == "another"
+
+
+def test_such_a_user_can_make_every_structure(worker: str) -> None:
+    with sk.get_context("redis", url=worker, prefix="shop") as ctx:
+        for kind, *args in (
+            ("Counters", ["a"]), ("RLock",), ("Semaphore",), ("BoundedSemaphore",), ("RWLock",), ("Event",),
+            ("Condition",), ("Barrier", 1), ("Dict", {1: 2}), ("Set", [1]), ("Value", "q", 1), ("RawValue", "q", 1),
+        ):  # fmt: skip
+            getattr(ctx, kind)(*args).close()
+        large = np.arange(3 << 20, dtype=np.uint8)
+        array = ctx.Array.from_array(large)
+        assert (array[:] == large).all()
+        array[:] = large[::-1]
+        assert array[0] == large[-1]
+
+
+@pytest.mark.parametrize(
+    ("lacks", "named"),
+    [
+        ("-fcall", "'fcall' command"),
+        ("-function|load", "'function|load' command"),
+        ("-info", "'info' command"),
+        ("-ping", "'ping' command"),
+        ("-subscribe", "'subscribe' command"),
+        ("-client|setname", "'client|setname' command"),
+        ("resetchannels", "for the channel sharedkit:session:*"),
+        ("resetkeys", "{shop:it}"),
+        ("-hset", "HSET on '{shop:it}'"),
+        ("-publish", "PUBLISH on '{shop:it}'"),
+        ("-pubsub|numsub", "PUBSUB|NUMSUB on '{shop:it}'"),
+        ("-rpush", "RPUSH on '{shop:it}'"),
+    ],
+)
+def test_who_lacks_a_permission_learns_which_and_writes_nothing(
+    worker: str, server: Server, lacks: str, named: str
+) -> None:
+    server.ask("ACL", "SETUSER", "worker", lacks)
+    ctx = sk.get_context("redis", url=worker, prefix="shop")
+    with pytest.raises(sk.ServerMismatchError, match=r"does not permit its user what .*ACL SETUSER") as caught, ctx:
+        ctx.Queue(name="it")
+    assert named in str(caught.value)
+    assert "PASSWORD" not in str(caught.value)
+    assert server.ask("KEYS", "*") == []
+
+
+def test_a_key_outside_of_the_prefix_is_named(worker: str, server: Server) -> None:
+    with sk.get_context("redis", url=worker, prefix="other") as ctx:
+        for call in (lambda: ctx.Counter(name="it"), lambda: ctx.attach("it"), lambda: ctx.Array(1 << 22, name="it")):
+            with pytest.raises(sk.ServerMismatchError, match=r"what 'it' needs .*'\{other:it\}'.*ACL SETUSER"):
+                call()
+    assert server.ask("KEYS", "*") == []
+
+
+@pytest.mark.parametrize("how", ["thread", "task"])
+def test_a_refusal_to_load_the_functions_again_is_told(worker: str, server: Server, how: str) -> None:
+    with sk.get_context("redis", url=worker, prefix="shop") as ctx:
+        queue = ctx.Queue()
+        server.ask("ACL", "SETUSER", "worker", "-function|load")
+        server.ask("FUNCTION", "FLUSH")
+        for _ in range(2):
+            with pytest.raises(sk.ServerMismatchError, match=r"'function\|load' command.*ACL SETUSER"):
+                queue.put(1) if how == "thread" else asyncio.run(queue.aput(1))
+        server.ask("ACL", "SETUSER", "worker", "+function|load")
+        queue.put(2)
+        assert queue.get() == 2
+
+
+def test_a_command_that_is_taken_away_later_is_named(worker: str, server: Server) -> None:
+    with sk.get_context("redis", url=worker, prefix="shop") as ctx:
+        counter = ctx.Counter()
+        server.ask("ACL", "SETUSER", "worker", "-hincrby")
+        with pytest.raises(sk.ServerMismatchError, match=r"does not permit its user what 'redis-\w+' needs"):
+            counter.add()
+        server.ask("ACL", "SETUSER", "worker", "+hincrby")
+        assert counter.add() == 1
