@@ -228,7 +228,7 @@ def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
         port = other.getsockname()[1]
         with served(f"127.0.0.1:{port}") as (process, _):
             _, said = process.communicate(timeout=LIMIT)
-    assert process.returncode == 1
+    assert process.returncode == 2
     assert "cannot listen at" in said and "in use" in said
     assert "Traceback" not in said
 
@@ -252,7 +252,7 @@ def test_the_socket_file_of_a_living_server_and_other_files_are_not_taken_over(t
         for taken, match in ((path, "in use"), (file, "no socket")):
             with served(str(taken)) as (process, _):
                 _, said = process.communicate(timeout=LIMIT)
-            assert process.returncode == 1
+            assert process.returncode == 2
             assert match in said and "Traceback" not in said
         context: Any = sk.get_context("manager", address=shown, authkey=KEY)
         with context:

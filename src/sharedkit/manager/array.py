@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from sharedkit._core.array_methods import ArrayMethods
 from sharedkit._core.array_spec import contents_of, geometry
 from sharedkit._core.operands import numbers
-from sharedkit.manager.arguments import SCALARS
+from sharedkit.manager.argument_types import SCALARS
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.lock import PartLock
 from sharedkit.statistics import ArrayStatistics
