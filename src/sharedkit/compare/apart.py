@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sharedkit.compare import redis_server
 from sharedkit.compare.corpus import folder_of_standard_library
 from sharedkit.compare.crew import interrupts_held
 from sharedkit.compare.machine import gil_enabled
@@ -98,7 +99,9 @@ def rows_of(interpreter: Interpreter, workload: Workload, tick: Callable[[str, i
     labels = variants_of(workload)
     if not labels:
         return []
-    settings = replace(workload.settings, library=workload.settings.library or folder_of_standard_library())
+    settings = replace(
+        workload.settings, library=workload.settings.library or folder_of_standard_library(), redis=redis_server.NONE
+    )
     told = json.dumps({"workload": workload.name, "table": workload.table, "settings": asdict(settings)}, default=str)
     rows: list[Row] = []
     with interrupts_held():

