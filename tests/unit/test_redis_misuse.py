@@ -47,6 +47,25 @@ def test_a_wrong_password_is_named_and_never_shown() -> None:
             assert pickle.loads(pickle.dumps(ctx)).attach(counter.name).value == 4
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:hush/hush@host",
+        "redis://user:12/hush@host",
+        "redis://user:hush#hush@host",
+        "redis://user:12?hush@host",
+        "redis://host?password=hush&x=1",
+        "redis://host?p%61ssword=hush&x=1",
+        "rediss://host?ssl_password=hush&x=1",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ValueError, match="the url ") as caught:
+        sk.get_context("redis", url=url)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_a_server_that_throws_keys_away_is_refused() -> None:
     with (
         Server("--maxmemory-policy", "allkeys-lru") as server,
@@ -135,6 +154,11 @@ def test_a_class_that_is_not_there_is_refused_with_a_sentence(name: str) -> None
     ("options", "error", "words"),
     [
         ({"url": "http://x"}, ValueError, "begins with redis://, rediss:// or unix://"),
+        ({"url": "redis://host:port"}, ValueError, "its port is a number"),
+        ({"url": "redis://host?socket_timeout=3"}, ValueError, "option 'socket_timeout', which is none of db, pass"),
+        ({"url": "redis://host?ssl_ca_certs=/x"}, ValueError, "option 'ssl_ca_certs', which is none of db, pass"),
+        ({"url": "rediss://host?ssl_ca_certs=/none"}, FileNotFoundError, "no file '/none', which is ssl_ca_certs of"),
+        ({"url": "rediss://host?ssl_cert_reqs=x"}, ValueError, "is none, optional or required: 'x'"),
         ({"url": 5}, TypeError, "url of a server is a str, not int"),
         ({"prefix": "a:b"}, ValueError, "prefix has 1 to 100 bytes"),
         ({"prefix": ""}, ValueError, "prefix has 1 to 100 bytes"),
