@@ -111,6 +111,9 @@ class Address:
             if name and name not in allowed:
                 known = ", ".join(sorted(allowed))
                 raise ValueError(f"the url {self.public!r} has the option {name!r}, which is none of {known}")
+        database = urlsplit(url).path.strip("/")
+        if self._kind is not redis_connection.UnixDomainSocketConnection and database and not database.isdecimal():
+            raise ValueError(f"the path of the url {self.public!r} is the number of a database, not {database!r}")
         checks = self._options.get("ssl_cert_reqs", "required")
         if checks not in ("none", "optional", "required"):
             raise ValueError(f"ssl_cert_reqs in a url is none, optional or required: {checks!r}")
@@ -133,7 +136,7 @@ class Address:
         )
         try:
             connection.connect()
-            send(connection, pack(b"INFO", b"server", b"memory"))
+            send(connection, pack(b"INFO", b"server", b"memory", b"replication"))
             said = connection.read_response(disable_decoding=True)
         except exceptions.AuthenticationError as why:
             raise self._refused(why) from why
@@ -147,6 +150,9 @@ class Address:
             if isinstance(why.__cause__, exceptions.AuthenticationError) or "AUTH" in str(why):
                 raise self._refused(why) from why
             raise self._unreached(why) from why
+        except exceptions.InvalidResponse as why:
+            connection.disconnect()
+            raise self._no_server(str(why)) from why
         except BaseException:
             connection.disconnect()
             raise
@@ -182,13 +188,22 @@ class Address:
     def _refused(self, why: Exception) -> AuthkeyError:
         return AuthkeyError(f"the server at {self.public} refuses this user or password ({why}); {PICKLED}")
 
+    def _no_server(self, why: str) -> ServerMismatchError:
+        return ServerMismatchError(f"what answers at {self.public} is no Redis or Valkey server ({why})")
+
     def _check(self, said: dict[bytes, bytes]) -> None:
-        version = said.get(b"redis_version", b"0").decode()
+        if b"redis_version" not in said:
+            raise self._no_server("it does not say its version")
+        version = said[b"redis_version"].decode()
         if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
             raise ServerMismatchError(f"the server at {self.public} is Redis {version}; 7.0 is the oldest that will do")
         if said.get(b"redis_mode", b"standalone") == b"cluster":
             raise ServerMismatchError(
                 f"the server at {self.public} is a node of a cluster, which this release cannot use"
+            )
+        if said.get(b"role") == b"slave":
+            raise ServerMismatchError(
+                f"the server at {self.public} is a replica, which takes no writes; the url must name its primary"
             )
         policy = said.get(b"maxmemory_policy", b"noeviction").decode()
         if policy != "noeviction":
@@ -239,8 +254,8 @@ def _keepalive() -> dict[int, int]:
     return {getattr(socket, name): value for name, value in names.items() if hasattr(socket, name)}
 
 
-def _lines(said: bytes) -> Iterable[tuple[bytes, bytes]]:
-    for line in said.splitlines():
+def _lines(said: Any) -> Iterable[tuple[bytes, bytes]]:
+    for line in said.splitlines() if isinstance(said, bytes) else ():
         key, colon, value = line.partition(b":")
         if colon:
             yield key, value
