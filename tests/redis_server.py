@@ -65,6 +65,7 @@ class Server:
     def __init__(self, *options: str, port: bool = False) -> None:
         self.program = _program() or ""
         self.options = options
+        self.before: tuple[str, ...] = ()  # what the command line begins with
         self.folder = tempfile.mkdtemp(prefix="sk-redis-")
         self.path = os.path.join(self.folder, "s")
         self.port = free_port() if port else 0
@@ -77,8 +78,8 @@ class Server:
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen(
                 [
-                    self.program, "--port", str(self.port), "--unixsocket", self.path, "--dir", self.folder,
-                    "--daemonize", "no", "--save", "", *self.options,
+                    self.program, *self.before, "--port", str(self.port), "--unixsocket", self.path,
+                    "--dir", self.folder, "--daemonize", "no", "--save", "", *self.options,
                 ],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=_die_with_parent,
             )  # fmt: skip

@@ -22,6 +22,7 @@ from redis.retry import Retry
 
 from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
 from sharedkit.redis.refusals import Refused, refused_connection
+from sharedkit.redis.sentinel import SCHEME, Sentinels
 from sharedkit.redis.tls import TlsConnection
 
 __all__ = ["LOST", "Address", "Command", "Restarted", "pack", "pack_before", "send"]
@@ -88,11 +89,15 @@ class Address:
         try:
             if self.public.endswith(UNREADABLE):
                 raise ValueError
+            self._sentinels = Sentinels(url) if urlsplit(url).scheme == SCHEME else None
+            if self._sentinels is not None:
+                url = self._sentinels.url_of_primary
             self._options: dict[str, Any] = redis_connection.parse_url(url)  # type: ignore[no-untyped-call]
         except ValueError:
             raise ValueError(
-                "the url of a server begins with redis://, rediss:// or unix://, its port is a number, and the special "
-                f"characters of a password are written as urllib.parse.quote does: {self.public!r}"
+                "the url of a server begins with redis://, rediss://, unix:// or redis+sentinel://, its port is a "
+                "number, and the special characters of a password are written as urllib.parse.quote does: "
+                f"{self.public!r}"
             ) from None
         self._kind: Any = self._options.pop("connection_class", redis_connection.Connection)
         self._check_options(url)
@@ -123,8 +128,9 @@ class Address:
 
     def connect(self, timeout: float | None = None) -> Any:
         """Return a new connection. Raises ServerGoneError, AuthkeyError, ServerMismatchError, or Restarted."""
+        there = {} if self._sentinels is None else self._sentinels.primary(self.timeout, self.public)
         connection = self._kind(
-            **self._options,
+            **(self._options | there),
             protocol=2,
             legacy_responses=True,
             retry=Retry(NoBackoff(), 0),
@@ -201,6 +207,8 @@ class Address:
             raise ServerMismatchError(
                 f"the server at {self.public} is a node of a cluster, which this release cannot use"
             )
+        if said.get(b"role") == b"slave" and self._sentinels is not None:
+            raise ServerGoneError(f"the sentinels of {self.public} have not chosen a new primary yet")
         if said.get(b"role") == b"slave":
             raise ServerMismatchError(
                 f"the server at {self.public} is a replica, which takes no writes; the url must name its primary"
@@ -234,7 +242,8 @@ def without_password(url: str) -> str:
         user = parts.username
         host = parts.netloc.rpartition("@")[2]
         query = "&".join(each for each in parts.query.split("&") if not _is_secret(each))
-        _ = parts.port  # ValueError if it is no number
+        if parts.scheme != SCHEME:
+            _ = parts.port  # ValueError if it is no number
         if (
             parts.scheme != "unix" and "@" in parts.path + parts.query + parts.fragment
         ):  # the end of a password that was cut
