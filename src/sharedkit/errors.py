@@ -36,7 +36,7 @@ __all__ = [
 
 
 class AuthkeyError(SharedkitError, AuthenticationError):
-    """Raised when a server has another authkey; pass the server's: `get_context("manager", …, authkey=…)`."""
+    """Raised when a server refuses the authkey, user or password; pass the server's to `get_context`."""
 
 
 class ClosedError(SharedkitError, ValueError):
@@ -80,7 +80,7 @@ class SegmentInUse(SharedkitError, OSError):
 
 
 class ServerMismatchError(SharedkitError, ConnectionError):
-    """Raised when a server refuses this process, for example its release; use the same release on both sides."""
+    """Raised when a server refuses this process, such as its release or permissions; change what the text names."""
 
 
 class OwnerDiedError(SharedkitError, RuntimeError):

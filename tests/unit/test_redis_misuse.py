@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
+import socketserver
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,25 @@ def test_a_wrong_password_is_named_and_never_shown() -> None:
             assert pickle.loads(pickle.dumps(ctx)).attach(counter.name).value == 4
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:hush/hush@host",
+        "redis://user:12/hush@host",
+        "redis://user:hush#hush@host",
+        "redis://user:12?hush@host",
+        "redis://host?password=hush&x=1",
+        "redis://host?p%61ssword=hush&x=1",
+        "rediss://host?ssl_password=hush&x=1",
+    ],
+)
+def test_a_url_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ValueError, match="the url ") as caught:
+        sk.get_context("redis", url=url)
+    assert "hush" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
 def test_a_server_that_throws_keys_away_is_refused() -> None:
     with (
         Server("--maxmemory-policy", "allkeys-lru") as server,
@@ -55,12 +76,48 @@ def test_a_server_that_throws_keys_away_is_refused() -> None:
         sk.get_context("redis", url=server.url).Counter()
 
 
-def test_an_old_server_is_refused(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sharedkit.redis import address
+def info(*lines: bytes) -> Callable[[bytes], bytes]:
+    """What a server with this INFO answers."""
+    body = b"\r\n".join(lines)
+    return lambda asked: b"$%d\r\n%b\r\n" % (len(body), body) if b"INFO" in asked else b"+OK\r\n"
 
-    monkeypatch.setattr(address, "OLDEST", (99, 0))
-    with pytest.raises(sk.ServerMismatchError, match=r"is Redis \d+\.\d+"):
-        sk.get_context("redis", url=server.url, prefix="old").Counter()
+
+@pytest.mark.parametrize(
+    ("answer", "error", "words"),
+    [
+        (info(b"redis_version:6.2.14"), sk.ServerMismatchError, r"is Redis 6\.2\.14; 7\.0 is the oldest that will do"),
+        (info(b"redis_version:7.2.4", b"redis_mode:cluster"), sk.ServerMismatchError, "a node of a cluster"),
+        (info(b"role:master"), sk.ServerMismatchError, "is no Redis or Valkey server .*does not say its version"),
+        (lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n", sk.ServerMismatchError, "is no Redis or Valkey server"),
+        (lambda _: b"-LOADING the dataset is in memory soon\r\n", sk.ServerGoneError, "no server answers .*soon"),
+        (lambda _: b"", sk.ServerGoneError, "no server answers at redis://127.0.0.1:.*Timeout"),
+    ],
+    ids=["old", "cluster", "no version", "HTTP", "loading", "silent"],
+)
+def test_what_is_no_such_server_is_refused(
+    answer: Callable[[bytes], bytes], error: type[Exception], words: str
+) -> None:
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            while asked := self.request.recv(1 << 16):
+                self.request.sendall(answer(asked))
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        try:
+            with pytest.raises(error, match=words):
+                sk.get_context("redis", url=f"redis://127.0.0.1:{server.server_address[1]}", timeout=0.3).Counter()
+        finally:
+            server.shutdown()
+
+
+def test_a_replica_is_refused() -> None:
+    with (
+        Server("--replicaof", "127.0.0.1", "1") as replica,
+        pytest.raises(sk.ServerMismatchError, match=f"{replica.url} is a replica, .* must name its primary"),
+    ):
+        sk.get_context("redis", url=replica.url).Counter()
 
 
 @pytest.mark.parametrize("value", [("SET", "text"), ("RPUSH", "item"), ("SET", "sharedkit")], ids=str)
@@ -88,7 +145,11 @@ def test_keys_of_another_layout_are_left_alone(ctx: Any, server: Server) -> None
 
 def test_an_item_that_cannot_be_pickled_puts_nothing(ctx: Any) -> None:
     with ctx.Queue() as queue:
-        for put in (lambda: queue.put(threading.Lock()), lambda: queue.put_many([1, threading.Lock()])):
+        for put in (
+            lambda: queue.put(threading.Lock()),
+            lambda: queue.put_many([1, threading.Lock()]),
+            lambda: asyncio.run(queue.aput(threading.Lock())),
+        ):
             with pytest.raises(TypeError, match="pickle"):
                 put()
         assert queue.qsize() == 0
@@ -103,6 +164,31 @@ def test_an_item_that_no_server_takes_is_refused_before_it_is_sent(ctx: Any, mon
         with pytest.raises(ValueError, match="an item has 2018 bytes, and a Redis server takes 1000"):
             queue.put(b"x" * 2000)
         assert queue.qsize() == 0
+
+
+def test_a_key_or_value_that_no_server_takes_is_refused_before_anything_is_set(
+    ctx: Any, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sharedkit.redis import items
+
+    monkeypatch.setattr(items, "LARGEST", 1000)
+    large = "x" * 2000
+    with ctx.Dict() as shared:
+        for call in (
+            lambda: shared.update({1: 1, 2: large}),
+            lambda: shared.update({1: 1, large: 2}),
+            lambda: shared.setdefault(1, large),
+        ):
+            with pytest.raises(ValueError, match=r"a (key|value) has 20\d\d bytes, and a Redis server takes 1000"):
+                call()
+        assert len(shared) == 0
+        with pytest.raises(TypeError, match="pickle"):
+            shared.update({1: 1, 2: threading.Lock()})
+        assert len(shared) == 0
+    for make in (lambda: ctx.Dict({1: large}), lambda: ctx.Set([large])):
+        with pytest.raises(ValueError, match="and a Redis server takes 1000"):
+            make()
+    assert server.ask("KEYS", "*") == []
 
 
 def test_a_large_item_comes_whole_with_and_without_a_wait(ctx: Any) -> None:
@@ -134,7 +220,13 @@ def test_a_class_that_is_not_there_is_refused_with_a_sentence(name: str) -> None
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"url": "http://x"}, ValueError, "begins with redis://, rediss:// or unix://"),
+        ({"url": "http://x"}, ValueError, "begins with redis://, rediss://, unix:// or redis"),
+        ({"url": "redis://host:port"}, ValueError, "its port is a number"),
+        ({"url": "redis://host?socket_timeout=3"}, ValueError, "option 'socket_timeout', which is none of db, pass"),
+        ({"url": "redis://host?ssl_ca_certs=/x"}, ValueError, "option 'ssl_ca_certs', which is none of db, pass"),
+        ({"url": "rediss://host?ssl_ca_certs=/none"}, FileNotFoundError, "no file '/none', which is ssl_ca_certs of"),
+        ({"url": "rediss://host?ssl_cert_reqs=x"}, ValueError, "is none, optional or required: 'x'"),
+        ({"url": "redis://host/shop"}, ValueError, "is the number of a database, not 'shop'"),
         ({"url": 5}, TypeError, "url of a server is a str, not int"),
         ({"prefix": "a:b"}, ValueError, "prefix has 1 to 100 bytes"),
         ({"prefix": ""}, ValueError, "prefix has 1 to 100 bytes"),

@@ -5,13 +5,15 @@ redis-py makes the connection (TLS, users, Unix sockets). This module packs the 
 
 from __future__ import annotations
 
+import os
 import socket
+import ssl
 import threading
 from collections.abc import Iterable
 from functools import cache
 from itertools import chain
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from redis import connection as redis_connection
 from redis import exceptions
@@ -20,10 +22,21 @@ from redis.retry import Retry
 
 from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
 from sharedkit.redis.refusals import Refused, refused_connection
+from sharedkit.redis.sentinel import SCHEME, Sentinels
+from sharedkit.redis.tls import TlsConnection
 
 __all__ = ["LOST", "Address", "Command", "Restarted", "pack", "pack_before", "send"]
 
 OLDEST = (7, 0)
+PICKLED = (
+    'a pickled handle carries no password: first call get_context("redis", url=...) in this process, with a url that '
+    "has the password"
+)
+UNREADABLE = "://?"  # instead of the rest of a url that may have a password anywhere
+FILES = {"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
+TLS = FILES | {"ssl_password", "ssl_cert_reqs", "ssl_check_hostname", "ssl_ciphers"}
+OPTIONS = {"db", "username", "password"}
+"""The options that a url may have after its question mark; those of TLS with rediss:// only."""
 LOST = (exceptions.ConnectionError, exceptions.TimeoutError, OSError, EOFError)
 """The exceptions of a connection that has ended or does not answer in time."""
 
@@ -74,21 +87,50 @@ class Address:
         self.timeout = timeout
         self.public = without_password(url)
         try:
+            if self.public.endswith(UNREADABLE):
+                raise ValueError
+            self._sentinels = Sentinels(url) if urlsplit(url).scheme == SCHEME else None
+            if self._sentinels is not None:
+                url = self._sentinels.url_of_primary
             self._options: dict[str, Any] = redis_connection.parse_url(url)  # type: ignore[no-untyped-call]
-        except ValueError as why:
+        except ValueError:
             raise ValueError(
-                f"the url of a server begins with redis://, rediss:// or unix://: {self.public!r}"
-            ) from why
+                "the url of a server begins with redis://, rediss://, unix:// or redis+sentinel://, its port is a "
+                "number, and the special characters of a password are written as urllib.parse.quote does: "
+                f"{self.public!r}"
+            ) from None
         self._kind: Any = self._options.pop("connection_class", redis_connection.Connection)
-        if self._kind is redis_connection.Connection or self._kind is redis_connection.SSLConnection:
+        self._check_options(url)
+        if self._kind is redis_connection.SSLConnection:
+            self._kind = TlsConnection
+            self._options.setdefault("ssl_password", "")  # without one, OpenSSL would ask for it at the terminal
+        if self._kind is not redis_connection.UnixDomainSocketConnection:
             self._options.update(socket_keepalive=True, socket_keepalive_options=_keepalive())
         self.run_id: bytes | None = None
         self._first = threading.Lock()
 
+    def _check_options(self, url: str) -> None:
+        allowed = OPTIONS | TLS if self._kind is redis_connection.SSLConnection else OPTIONS
+        for each in urlsplit(url).query.split("&"):
+            name = unquote_plus(each.partition("=")[0])
+            if name and name not in allowed:
+                known = ", ".join(sorted(allowed))
+                raise ValueError(f"the url {self.public!r} has the option {name!r}, which is none of {known}")
+        database = urlsplit(url).path.strip("/")
+        if self._kind is not redis_connection.UnixDomainSocketConnection and database and not database.isdecimal():
+            raise ValueError(f"the path of the url {self.public!r} is the number of a database, not {database!r}")
+        checks = self._options.get("ssl_cert_reqs", "required")
+        if checks not in ("none", "optional", "required"):
+            raise ValueError(f"ssl_cert_reqs in a url is none, optional or required: {checks!r}")
+        for name in sorted(FILES & self._options.keys()):
+            if not os.path.exists(self._options[name]):
+                raise FileNotFoundError(f"there is no file {self._options[name]!r}, which is {name} of {self.public!r}")
+
     def connect(self, timeout: float | None = None) -> Any:
         """Return a new connection. Raises ServerGoneError, AuthkeyError, ServerMismatchError, or Restarted."""
+        there = {} if self._sentinels is None else self._sentinels.primary(self.timeout, self.public)
         connection = self._kind(
-            **self._options,
+            **(self._options | there),
             protocol=2,
             legacy_responses=True,
             retry=Retry(NoBackoff(), 0),
@@ -100,7 +142,7 @@ class Address:
         )
         try:
             connection.connect()
-            send(connection, pack(b"INFO", b"server", b"memory"))
+            send(connection, pack(b"INFO", b"server", b"memory", b"replication"))
             said = connection.read_response(disable_decoding=True)
         except exceptions.AuthenticationError as why:
             raise self._refused(why) from why
@@ -113,7 +155,10 @@ class Address:
             connection.disconnect()
             if isinstance(why.__cause__, exceptions.AuthenticationError) or "AUTH" in str(why):
                 raise self._refused(why) from why
-            raise ServerGoneError(f"no server answers at {self.public}: {why}") from why
+            raise self._unreached(why) from why
+        except exceptions.InvalidResponse as why:
+            connection.disconnect()
+            raise self._no_server(str(why)) from why
         except BaseException:
             connection.disconnect()
             raise
@@ -124,19 +169,49 @@ class Address:
             raise
         return connection
 
+    def _unreached(self, why: Exception) -> Exception:
+        """The exception for a server to which no connection could be made."""
+        cause: BaseException | None = why
+        while cause is not None and not isinstance(cause, ssl.SSLError):
+            cause = cause.__cause__ or cause.__context__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return ServerMismatchError(
+                f"the certificate of the server at {self.public} is not trusted ({cause.verify_message}): the url "
+                "names the file of its authority with ?ssl_ca_certs="
+            )
+        if isinstance(cause, ssl.SSLError) and ("PEM" in str(cause) or "KEY_VALUES" in str(cause)):
+            return AuthkeyError(
+                f"the files ssl_certfile and ssl_keyfile of {self.public} cannot be used, or ssl_password does not fit "
+                f"({cause}); {PICKLED}"
+            )
+        if isinstance(cause, ssl.SSLEOFError) or (isinstance(cause, ssl.SSLError) and "CERTIFICATE" in str(cause)):
+            return ServerGoneError(
+                f"the server at {self.public} ends the connection ({why}): it may want a certificate of its client, "
+                "which the url names with ?ssl_certfile= and &ssl_keyfile="
+            )
+        return ServerGoneError(f"no server answers at {self.public}: {why}")
+
     def _refused(self, why: Exception) -> AuthkeyError:
-        return AuthkeyError(
-            f"the server at {self.public} refuses this user or password ({why}); a pickled handle carries no password: "
-            'first call get_context("redis", url=...) in this process, with a url that has the password'
-        )
+        return AuthkeyError(f"the server at {self.public} refuses this user or password ({why}); {PICKLED}")
+
+    def _no_server(self, why: str) -> ServerMismatchError:
+        return ServerMismatchError(f"what answers at {self.public} is no Redis or Valkey server ({why})")
 
     def _check(self, said: dict[bytes, bytes]) -> None:
-        version = said.get(b"redis_version", b"0").decode()
+        if b"redis_version" not in said:
+            raise self._no_server("it does not say its version")
+        version = said[b"redis_version"].decode()
         if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
             raise ServerMismatchError(f"the server at {self.public} is Redis {version}; 7.0 is the oldest that will do")
         if said.get(b"redis_mode", b"standalone") == b"cluster":
             raise ServerMismatchError(
                 f"the server at {self.public} is a node of a cluster, which this release cannot use"
+            )
+        if said.get(b"role") == b"slave" and self._sentinels is not None:
+            raise ServerGoneError(f"the sentinels of {self.public} have not chosen a new primary yet")
+        if said.get(b"role") == b"slave":
+            raise ServerMismatchError(
+                f"the server at {self.public} is a replica, which takes no writes; the url must name its primary"
             )
         policy = said.get(b"maxmemory_policy", b"noeviction").decode()
         if policy != "noeviction":
@@ -166,11 +241,21 @@ def without_password(url: str) -> str:
         parts = urlsplit(url)
         user = parts.username
         host = parts.netloc.rpartition("@")[2]
-        query = "&".join(each for each in parts.query.split("&") if not each.startswith("password="))
+        query = "&".join(each for each in parts.query.split("&") if not _is_secret(each))
+        if parts.scheme != SCHEME:
+            _ = parts.port  # ValueError if it is no number
+        if (
+            parts.scheme != "unix" and "@" in parts.path + parts.query + parts.fragment
+        ):  # the end of a password that was cut
+            raise ValueError
     except ValueError:
-        return url.partition("://")[0] + "://?"
+        return url.partition("://")[0] + UNREADABLE
     netloc = f"{quote(user)}@{host}" if user else host
     return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{query}" if query else "")
+
+
+def _is_secret(option: str) -> bool:
+    return unquote_plus(option.partition("=")[0]) in ("password", "ssl_password")
 
 
 def _keepalive() -> dict[int, int]:
@@ -178,8 +263,8 @@ def _keepalive() -> dict[int, int]:
     return {getattr(socket, name): value for name, value in names.items() if hasattr(socket, name)}
 
 
-def _lines(said: bytes) -> Iterable[tuple[bytes, bytes]]:
-    for line in said.splitlines():
+def _lines(said: Any) -> Iterable[tuple[bytes, bytes]]:
+    for line in said.splitlines() if isinstance(said, bytes) else ():
         key, colon, value = line.partition(b":")
         if colon:
             yield key, value
