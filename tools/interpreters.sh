@@ -5,7 +5,8 @@
 #
 #   python3.14 python3.15   of Debian sid, with venv and headers; `debootstrap` fetches them
 #   python3.13t             free-threaded, built from the source package of trixie (Debian has no package of such a
-#                           build); FREE_THREADED="3.13 3.15" builds more if the mirror has their sources, "" none
+#                           build); FREE_THREADED="3.13 3.14 3.15" builds more from sid; "" builds none. Some mirrors
+#                           list sid's sources without having them: such a Python is left out, and the exit status is 1
 #
 # They are in FOLDER/bin, where `make test-all` looks for them. An interpreter that exists is not made again; to make it
 # anew, delete FOLDER/sid or FOLDER/3.13t and its names in FOLDER/bin. Needs root (debootstrap), 2 GB of disk, ten
@@ -88,7 +89,13 @@ build_free_threaded() {
     rm -rf "$source" "$folder/${version}t"
     mkdir -p "$source"
     cd "$source"
-    step "python${version}t: source" own_apt source --download-only "python$version/$suite"
+    echo "python${version}t: source"
+    if ! own_apt source --download-only "python$version/$suite" >"$log" 2>&1 </dev/null; then
+        missing+=("python${version}t: $(grep -m 1 '^E: ' "$log" || tail -n 1 "$log")")
+        cd "$folder"
+        rm -rf "$source"
+        return
+    fi
     # Only the release itself: Debian's changes are for Debian's folders.
     tar -xf python*.orig.tar.xz --strip-components=1
     step "python${version}t: configure" nice ./configure --disable-gil --prefix="$folder/${version}t"
@@ -99,6 +106,7 @@ build_free_threaded() {
     rm -rf "$source"
 }
 
+missing=() # the free-threaded ones whose source could not be fetched, each with the reason
 for each in $packaged; do
     if [ ! -x "$folder/bin/python$each" ]; then
         need debootstrap patchelf
@@ -119,3 +127,7 @@ for each in "$folder"/bin/python3*; do
     case $each in *-config) continue ;; esac
     echo "$each  $("$each" -c 'import sys; print(sys.version.split("[")[0].strip())')"
 done
+if [ ${#missing[@]} -gt 0 ]; then
+    printf 'not to be had: %s\n' "${missing[@]}"
+    exit 1
+fi
