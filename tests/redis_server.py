@@ -125,7 +125,7 @@ def tls_program() -> str | None:
     for program in (_program(), shutil.which("redis-server")):
         if program is not None:
             ask = [program, "--port", "0", "--tls-port", str(free_port())]  # without a certificate it ends at once
-            said = subprocess.run(ask, capture_output=True, text=True, timeout=60, preexec_fn=_die_with_parent)
+            said = subprocess.run(ask, capture_output=True, text=True, timeout=60, preexec_fn=die_with_parent)
             if "No tls-cert-file configured" in said.stdout:
                 return program
     return None
