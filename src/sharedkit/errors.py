@@ -80,7 +80,7 @@ class SegmentInUse(SharedkitError, OSError):
 
 
 class ServerMismatchError(SharedkitError, ConnectionError):
-    """Raised when a server refuses this process, for example its release; use the same release on both sides."""
+    """Raised when a server refuses this process or its release, or TLS fails: same release, right certificates."""
 
 
 class OwnerDiedError(SharedkitError, RuntimeError):

@@ -10,12 +10,15 @@ import signal
 import socket
 import stat
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from sharedkit.commands.text import CommandError, say
 from sharedkit.manager.server import Manager
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["serve"]
 
@@ -27,19 +30,26 @@ __all__ = ["serve"]
     type=click.Path(path_type=Path),
     help="Holds the authkey, byte for byte. If missing, it is created, readable only by its owner.",
 )
-def serve(address: str, authkey_file: Path | None) -> None:
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    help="The server's certificate and its chain, as PEM: the server then serves only clients that come over TLS.",
+)
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key, as PEM, if not in the same file.")
+def serve(address: str, authkey_file: Path | None, tls_cert: Path | None, tls_key: Path | None) -> None:
     """Keep structures for clients until Ctrl-C or SIGTERM. The authkey may also come in SHAREDKIT_AUTHKEY.
 
-    Anyone who has the authkey can make this process run any code: keep it secret. What is sent is not encrypted, so do
-    not listen where untrusted computers can connect.
+    Anyone who has the authkey can make this process run any code: keep it secret. Without --tls-cert, what is sent is
+    not encrypted: then do not listen where untrusted computers can connect.
     """
-    authkey = _authkey(authkey_file)
     where = listening_address(address)
+    tls = _tls(where, tls_cert, tls_key)
+    authkey = _authkey(authkey_file)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     multiprocessing.current_process().authkey = authkey  # the workers of an executor inherit it
     try:
         _clear(where)
-        server: Any = Manager(where, authkey).get_server()
+        server: Any = Manager(where, authkey).get_server(tls)
     except OSError as error:
         raise CommandError(f"cannot listen at {address}: {say(error)}") from None
     try:
@@ -76,6 +86,23 @@ def listening_address(text: str) -> Any:
     if not port.isdecimal() or int(port) > 65535:
         raise click.BadParameter(f"the port must be a number up to 65535: {port!r}", param_hint="--address")
     return host or "127.0.0.1", int(port)
+
+
+def _tls(where: Any, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        if key is not None:
+            raise click.UsageError("--tls-key needs --tls-cert")
+        return None
+    if isinstance(where, str):
+        raise click.UsageError("--tls-cert is for HOST:PORT: what goes through a Unix socket stays on this machine")
+    import ssl
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:  # also ssl.SSLError, for files that are not PEM or do not match
+        raise CommandError(f"--tls-cert {cert}{'' if key is None else f' --tls-key {key}'}: {say(error)}") from None
+    return context
 
 
 def _authkey(path: Path | None) -> bytes:
