@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, overload
 from sharedkit._core.unsupported import IN_SHARED_MEMORY
 
 if TYPE_CHECKING:
+    from ssl import SSLContext
+
     from sharedkit import manager, protocols, redis
 
 __all__ = ["Context", "ManagerContext", "RedisContext", "get_context"]
@@ -139,6 +141,11 @@ class ManagerContext(Context):
         self.server.end()
 
     def __reduce__(self) -> tuple[Callable[..., Context], tuple[Any, ...]]:
+        if self.server.client().tls is not None:
+            raise TypeError(
+                "a context with ssl cannot be pickled, because an ssl.SSLContext cannot: call get_context('manager', "
+                "address=..., ssl=...) in the other process"
+            )
         return get_context, ("manager", self.address)
 
 
@@ -218,7 +225,9 @@ def _context_of(method: str) -> Context:
 
 
 @overload
-def get_context(method: Literal["manager"], address: Any = None, authkey: bytes | None = None) -> ManagerContext: ...
+def get_context(
+    method: Literal["manager"], address: Any = None, authkey: bytes | None = None, *, ssl: SSLContext | None = None
+) -> ManagerContext: ...
 @overload
 def get_context(
     method: Literal["redis"], *, url: str = ..., prefix: str = ..., lease: float = ..., timeout: float = ...
@@ -229,6 +238,7 @@ def get_context(
     address: Any = None,
     authkey: bytes | None = None,
     *,
+    ssl: SSLContext | None = None,
     url: str | None = None,
     prefix: str | None = None,
     lease: float | None = None,
@@ -239,6 +249,7 @@ def get_context(
     address: Any = None,
     authkey: bytes | None = None,
     *,
+    ssl: SSLContext | None = None,
     url: str | None = None,
     prefix: str | None = None,
     lease: float | None = None,
@@ -249,22 +260,27 @@ def get_context(
     "manager" without an `address` gives a new ManagerContext; its server starts at the first use and ends with this
     process or with the context's `with` statement. `address`, (host, port) or the path of a socket, is that of a
     running server; `authkey` is that server's, by default `multiprocessing.current_process().authkey`.
+    With `ssl`, an ssl.SSLContext for clients, everything goes over TLS, to a server with a certificate whose address is
+    (host, port). The context says which certificates are accepted; `host` is the name that it checks.
 
     For "redis", `url` is that of a Redis or Valkey server ("redis://localhost:6379/0", "rediss://" for TLS, "unix://"
     and a path, "redis+sentinel://"; it has the options of TLS, too), and `prefix` begins the names of its keys there
     ("sharedkit"). A process that is silent for `lease` seconds (10) is taken for dead. The server has `timeout` seconds
     (5) for each answer.
 
-    Raises ValueError for an unknown method, or an argument of another one; ImportError if redis-py is not installed.
+    Raises ValueError for an unknown method, an argument of another one, or an `ssl` that is not for such an address;
+    TypeError for an argument of the wrong type; ImportError if redis-py is not installed.
     """
     if method != "redis" and (url, prefix, lease, timeout) != (None, None, None, None):
         raise ValueError('url, prefix, lease and timeout are for get_context("redis")')
-    if method != "manager" and (address is not None or authkey is not None):
-        raise ValueError('address and authkey are for get_context("manager")')
+    if method != "manager" and (address is not None or authkey is not None or ssl is not None):
+        raise ValueError('address, authkey and ssl are for get_context("manager")')
     if method == "manager":
         from sharedkit import manager
 
-        return ManagerContext("manager", manager.Placement() if address is None else manager.at(address, authkey))
+        if address is None and ssl is not None:
+            raise ValueError("ssl is for the address of a running server: a server that starts here uses no network")
+        return ManagerContext("manager", manager.Placement() if address is None else manager.at(address, authkey, ssl))
     if method == "redis":
         return _redis_context(
             "redis://localhost:6379/0" if url is None else url,

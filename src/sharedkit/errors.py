@@ -80,7 +80,7 @@ class SegmentInUse(SharedkitError, OSError):
 
 
 class ServerMismatchError(SharedkitError, ConnectionError):
-    """Raised when a server refuses this process, such as its release or permissions; change what the text names."""
+    """Raised when a server refuses this process (release, permissions, TLS); change what the text names."""
 
 
 class OwnerDiedError(SharedkitError, RuntimeError):

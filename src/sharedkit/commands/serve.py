@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,6 +15,9 @@ from sharedkit.commands.listening import clear, listening_address, read_or_made
 from sharedkit.commands.serve_redis import REDIS_ADDRESS, serve_redis
 from sharedkit.commands.text import CommandError, say
 from sharedkit.manager.server import Manager
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["serve"]
 
@@ -33,11 +36,24 @@ __all__ = ["serve"]
     type=click.Path(path_type=Path),
     help="--redis: its first line is the password. If missing, it is created, readable only by its owner.",
 )
-def serve(address: str | None, authkey_file: Path | None, redis: bool, password_file: Path | None) -> None:
+@click.option(
+    "--tls-cert",
+    type=click.Path(path_type=Path),
+    help="The server's certificate and its chain, as PEM: the server then serves only clients that come over TLS.",
+)
+@click.option("--tls-key", type=click.Path(path_type=Path), help="Its private key, as PEM, if not in the same file.")
+def serve(
+    address: str | None,
+    authkey_file: Path | None,
+    redis: bool,
+    password_file: Path | None,
+    tls_cert: Path | None,
+    tls_key: Path | None,
+) -> None:
     """Keep structures for clients until Ctrl-C or SIGTERM. The authkey may also come in SHAREDKIT_AUTHKEY.
 
-    Anyone who has the authkey can make this process run any code: keep it secret. What is sent is not encrypted, so do
-    not listen where untrusted computers can connect.
+    Anyone who has the authkey can make this process run any code: keep it secret. Without --tls-cert, what is sent is
+    not encrypted: then do not listen where untrusted computers can connect.
 
     With --redis, it is a Valkey server that keeps its data in memory only. The password may also come in
     SHAREDKIT_REDIS_PASSWORD; without one the server is for this machine alone.
@@ -45,18 +61,21 @@ def serve(address: str | None, authkey_file: Path | None, redis: bool, password_
     if redis:
         if authkey_file is not None:
             raise click.UsageError("--authkey-file is not for --redis, which has a --password-file")
+        if tls_cert is not None or tls_key is not None:
+            raise click.UsageError("--tls-cert and --tls-key are not for --redis")
         return serve_redis(address or REDIS_ADDRESS, _password(password_file))
     if password_file is not None:
         raise click.UsageError("--password-file is for --redis")
     if address is None:
         raise click.UsageError("Missing option '--address'.")
-    authkey = _authkey(authkey_file)
     where = listening_address(address)
+    tls = _tls(where, tls_cert, tls_key)
+    authkey = _authkey(authkey_file)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     multiprocessing.current_process().authkey = authkey  # the workers of an executor inherit it
     try:
         clear(where)
-        server: Any = Manager(where, authkey).get_server()
+        server: Any = Manager(where, authkey).get_server(tls)
     except OSError as error:
         raise CommandError(f"cannot listen at {address}: {say(error)}") from None
     try:
@@ -70,6 +89,23 @@ def serve(address: str | None, authkey_file: Path | None, redis: bool, password_
             signal.signal(number, signal.SIG_IGN)
         server.registry.close()
         server.listener.close()
+
+
+def _tls(where: Any, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None:
+        if key is not None:
+            raise click.UsageError("--tls-key needs --tls-cert")
+        return None
+    if isinstance(where, str):
+        raise click.UsageError("--tls-cert is for HOST:PORT: what goes through a Unix socket stays on this machine")
+    import ssl
+
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(cert, key)
+    except OSError as error:  # also ssl.SSLError, for files that are not PEM or do not match
+        raise CommandError(f"--tls-cert {cert}{'' if key is None else f' --tls-key {key}'}: {say(error)}") from None
+    return context
 
 
 def _authkey(path: Path | None) -> bytes:

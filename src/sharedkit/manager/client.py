@@ -13,7 +13,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from multiprocessing import current_process
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sharedkit._core.weak_sets import members
 from sharedkit.errors import ServerGoneError
@@ -25,6 +25,9 @@ from sharedkit.manager.gevent_support import COOPERATIVE
 from sharedkit.manager.requests import Pending, Requests
 from sharedkit.manager.sockets import End
 from sharedkit.manager.stopped_server import Watch
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Client"]
 
@@ -45,7 +48,7 @@ class _Calls(threading.local):
 
 
 class Client:
-    """This process's access to the server at `address`.
+    """This process's access to the server at `address`, over TLS if `tls` is given.
 
     `released` are the structures whose handles were closed or forgotten since the last call. Each session has its own
     `released`; its handles refer to it, so that they release nothing in another session. `handles` are the open ones.
@@ -54,8 +57,9 @@ class Client:
     forked yet: they also cover what other threads open meanwhile.
     """
 
-    def __init__(self, address: Any, authkey: bytes | None) -> None:
+    def __init__(self, address: Any, authkey: bytes | None, tls: ssl.SSLContext | None = None) -> None:
         self.address = address
+        self.tls = tls
         self.authkey = bytes(current_process().authkey if authkey is None else authkey)
         self.epoch = 0
         self.proven = False  # the server has accepted this authkey
@@ -79,7 +83,7 @@ class Client:
         self, method: str, *args: Any, patience: float | None = None, watch: Watch | None = None
     ) -> tuple[End, Any]:
         """A new connection that serves `method`, and the server's answer to it."""
-        return connect(self.address, self.authkey, method, *args, patience=patience, watch=watch)
+        return connect(self.address, self.authkey, method, *args, patience=patience, watch=watch, tls=self.tls)
 
     @property
     def shown(self) -> str:

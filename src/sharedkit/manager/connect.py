@@ -17,9 +17,11 @@ from sharedkit.manager.protocol import PROTOCOL, frame
 from sharedkit.manager.sockets import End, tune
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from sharedkit.manager.stopped_server import Watch
+    from sharedkit.manager.tls import Relay
 
 __all__ = ["SessionEnded", "connect"]
 
@@ -39,21 +41,33 @@ class _Strange(Exception):
 
 
 def connect(
-    address: Any, authkey: bytes, method: str, *args: Any, patience: float | None = None, watch: Watch | None = None
+    address: Any,
+    authkey: bytes,
+    method: str,
+    *args: Any,
+    patience: float | None = None,
+    watch: Watch | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> tuple[End, Any]:
     """A new connection that serves `method`, and the server's answer, within `patience` seconds if given, and
-    `HANDSHAKE_SECONDS` otherwise.
+    `HANDSHAKE_SECONDS` otherwise. With `tls`, it is encrypted from its first byte.
 
-    Raises AuthkeyError, ServerMismatchError, SessionEnded, ServerGoneError if no sharedkit server answers,
-    RuntimeError as `check_patches` does, and the errors of the `watch` of a call with a time limit.
+    Raises AuthkeyError, ServerMismatchError, also if TLS fails, SessionEnded, ServerGoneError if no sharedkit server
+    answers, RuntimeError as `check_patches` does, and the errors of the `watch` of a call with a time limit.
     """
     check_patches()
     shown = repr(address)
     end = End(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
     end.settimeout(None)  # a time from `socket.setdefaulttimeout` would make it non-blocking
     talk = _Talk(end, HANDSHAKE_SECONDS if patience is None else patience, watch)
+    relay: Relay | None = None
     try:
         talk.connect(address)
+        if tls is not None:
+            from sharedkit.manager.tls import Relay
+
+            relay = Relay(end, tls, host=address[0])
+            end = talk.begin_tls(relay)
         kind, result = _shake_hands(talk, authkey, (None, method, (PROTOCOL, *args), {}))
         if kind == "#REFUSED":
             raise ServerMismatchError(f"the server at {shown} does not serve this process: {result}")
@@ -65,6 +79,9 @@ def connect(
         tune(end)
     except BaseException as error:
         end.close()
+        refused = error if relay is None or relay.error is None else relay.error
+        if tls is not None and _is_of_tls(refused):
+            raise ServerMismatchError(f"no TLS with what listens at {shown}: {refused}") from error
         if isinstance(error, AuthenticationError) and not isinstance(error, AuthkeyError):
             raise AuthkeyError(
                 f"the server at {shown} has another authkey ({error}); call get_context('manager', address=..., "
@@ -73,7 +90,7 @@ def connect(
         if isinstance(error, BlockingIOError | TimeoutError):
             raise ServerGoneError(
                 f"what listens at {shown} gives no valid answer for {talk.seconds} seconds: it is not a sharedkit "
-                "server, or it is stopped"
+                f"server, or it is stopped{'' if isinstance(address, str) or tls else ', or it wants TLS (ssl=...)'}"
             ) from error
         if isinstance(error, EOFError) or (isinstance(error, OSError) and error.errno is not None):
             if not talk.connected:
@@ -94,6 +111,12 @@ def _shake_hands(talk: Any, authkey: bytes, request: object) -> tuple[str, Any]:
     except (AssertionError, ValueError, TypeError, pickle.UnpicklingError) as error:
         raise _Strange(str(error)) from error
     return kind, result
+
+
+def _is_of_tls(error: BaseException) -> bool:
+    import ssl
+
+    return isinstance(error, ssl.SSLError)
 
 
 class _Talk:
@@ -144,6 +167,15 @@ class _Talk:
             self.limit(self.seconds)
             self._end.connect(address)
         self.connected = True
+
+    def begin_tls(self, relay: Relay) -> End:
+        """Do TLS's handshake; from then on, talk through the end that this returns."""
+        relay.shake_hands(
+            lambda most: self._patiently(lambda: self._end.recv(most)),
+            lambda data: self._patiently(lambda: self._end.send(data)),
+        )
+        self._end = relay.start()
+        return self._end
 
     def send_bytes(self, message: bytes) -> None:
         """Do what `Connection.send_bytes` does."""

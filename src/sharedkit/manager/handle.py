@@ -135,7 +135,8 @@ class Structure(StructureMethods):
         if mp_context.get_spawning_popen() is not None:
             ticket = token_hex(8)
             client.call(0, "ticket", ticket, self._ident)
-        return placement.arrive, (client.address, self.kind, self._name, self._ident, ticket)
+        encrypted = () if client.tls is None else (True,)
+        return placement.arrive, (client.address, self.kind, self._name, self._ident, ticket, *encrypted)
 
 
 class Handle(HandleMethods, Structure):

@@ -13,13 +13,16 @@ import weakref
 from hmac import compare_digest
 from multiprocessing import current_process
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sharedkit._core.stopped_processes import is_stopped
 from sharedkit._core.weak_sets import members
-from sharedkit.errors import ServerGoneError
+from sharedkit.errors import ServerGoneError, ServerMismatchError
 from sharedkit.manager.client import Client
 from sharedkit.segments import checked_name
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["ALIASES", "KINDS", "Placement", "arrive", "at"]
 
@@ -31,28 +34,33 @@ _placements: weakref.WeakSet[Placement] = weakref.WeakSet()
 _lock = threading.RLock()
 
 
-def at(address: Any, authkey: bytes | None = None) -> Placement:
-    """The placement of the server at `address`. A process has one for each address and `authkey`.
+def at(address: Any, authkey: bytes | None = None, tls: ssl.SSLContext | None = None) -> Placement:
+    """The placement of the server at `address`. A process has one for each address, `authkey` and `tls`.
 
     So no caller uses a connection that was opened with another authkey. Without an authkey, the result is a placement
-    whose authkey a server has accepted, else the one that was requested last. Raises TypeError, ValueError if an
-    argument is not an address or an authkey.
+    whose authkey a server has accepted, else the one that was requested last. Without `tls`, the result may be one
+    with TLS. Raises TypeError, ValueError if an argument is not an address, an authkey or a context for clients.
     """
     address = _checked_address(address)
+    if tls is not None:
+        from sharedkit.manager.tls import checked_context
+
+        tls = checked_context(tls, address)
     if authkey is not None and not isinstance(authkey, bytes | bytearray | memoryview):
         raise TypeError(f"an authkey is bytes, as of the server's --authkey-file, not {type(authkey).__name__}")
     with _lock:
         known = _known.setdefault(address, [])
+        fit = [each for each in known if tls is None or each.client().tls is tls]
         if authkey is None:
-            found = next((each for each in reversed(known) if each.client().proven), known[-1] if known else None)
+            found = next((each for each in reversed(fit) if each.client().proven), fit[-1] if fit else None)
         else:
             key = bytes(authkey)
-            found = next((each for each in known if compare_digest(each.client().authkey, key)), None)
+            found = next((each for each in reversed(fit) if compare_digest(each.client().authkey, key)), None)
             if found is not None:
                 known.remove(found)
                 known.append(found)
         if found is None:
-            found = Placement(Client(address, authkey))
+            found = Placement(Client(address, authkey, tls))
             known.append(found)
         return found
 
@@ -77,10 +85,19 @@ def _checked_address(address: Any) -> Any:
     return str.__str__(host), int(port)
 
 
-def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None) -> Any:
-    """The pickled handle, opened in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
+def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None, encrypted: bool = False) -> Any:
+    """The pickled handle, opened in this process. Raises GoneError, ServerGoneError, AuthkeyError, and
+    ServerMismatchError for the handle of an `encrypted` server to which this process has no context."""
     here = at(address)
     client = here.client()
+    if encrypted and client.tls is None:
+        with _lock:
+            if not client.proven and here in _known[address]:  # it can never connect
+                _known[address].remove(here)
+        raise ServerMismatchError(
+            f"the server at {client.shown} wants TLS, and a handle carries no ssl.SSLContext: call "
+            "get_context('manager', address=..., ssl=...) in this process before the first handle arrives"
+        )
     released = client.released
     client.call(0, "arrive", ident, name, ticket)
     return here.classes[kind]._of(client, released, name, ident)

@@ -20,7 +20,7 @@ from functools import partial
 from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
 from multiprocessing.managers import BaseManager
 from multiprocessing.managers import Server as BaseServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sharedkit._core.background import background
 from sharedkit._core.process_start import begun, has_ended
@@ -32,6 +32,9 @@ from sharedkit.manager.server_connection import ServerConnection
 from sharedkit.manager.sessions import Session
 from sharedkit.manager.sockets import socket_of, tune
 from sharedkit.manager.states.executor import end_workers
+
+if TYPE_CHECKING:
+    import ssl
 
 __all__ = ["Manager", "end_with"]
 
@@ -58,6 +61,22 @@ class _Guest:
         with contextlib.suppress(OSError):
             self.connection.close()
 
+    def begin_tls(self, context: ssl.SSLContext) -> None:
+        """Go on over TLS. Raises ssl.SSLError, EOFError, OSError."""
+        from sharedkit.manager.tls import Relay
+
+        tcp = socket.socket(fileno=os.dup(self.connection.fileno()))
+        try:
+            relay = Relay(tcp, context, server_side=True)
+            relay.shake_hands(tcp.recv, tcp.send)
+            end = relay.start()
+        except BaseException:
+            tcp.close()
+            raise
+        with self._lock:  # from here on, `expire` ends the relay
+            self.connection.close()
+            self.connection = Connection(end.detach())
+
     def expire(self) -> None:
         """Shut the connection down, so that the thread that reads from it sees its end."""
         with self._lock, contextlib.suppress(OSError):  # the client may have reset the connection
@@ -76,6 +95,7 @@ class Server(BaseServer):
         super().__init__(*args, **kwargs)
         self.registry = ObjectRegistry()
         self.loop = Loop()
+        self.tls: ssl.SSLContext | None = None
 
     def serve_forever(self) -> None:
         """Run until an exception, usually KeyboardInterrupt, or a `shutdown` ends it."""
@@ -101,8 +121,10 @@ class Server(BaseServer):
                 time.sleep(0.01)
 
     def _receive(self, guest: _Guest) -> None:
-        connection = guest.connection
         try:
+            if self.tls is not None:
+                guest.begin_tls(self.tls)
+            connection = guest.connection
             # Nothing is unpickled before the authkey is shown, and no message before that is longer than 256 bytes.
             deliver_challenge(connection, self.authkey)
             answer_challenge(connection, self.authkey)
@@ -181,10 +203,20 @@ class Manager(BaseManager):
 
     _Server = Server
 
-    def get_server(self) -> Server:
-        """sharedkit's server, listening; the method of multiprocessing would make multiprocessing's own."""
+    def get_server(self, ssl: ssl.SSLContext | None = None) -> Server:
+        """sharedkit's server, listening; the method of multiprocessing would make multiprocessing's own.
+
+        With `ssl`, a context for servers, it serves only clients that come over TLS. Raises TypeError, ValueError if
+        that context or the address is not fit for TLS, and OSError if the server cannot listen.
+        """
         inner: Any = self
-        return Server(inner._registry, inner._address, inner._authkey, inner._serializer)
+        if ssl is not None:
+            from sharedkit.manager.tls import checked_context
+
+            checked_context(ssl, inner._address, server_side=True)
+        server = Server(inner._registry, inner._address, inner._authkey, inner._serializer)
+        server.tls = ssl
+        return server
 
 
 def end_with(owner: int) -> None:

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-__all__ = ["End", "is_open", "socket_of", "tune"]
+__all__ = ["End", "RelayedEnd", "is_open", "socket_of", "tune"]
 
 
 class End(socket.socket):
@@ -24,6 +24,10 @@ class End(socket.socket):
     def is_open(self) -> bool:
         """Whether the connection is open: the other side has not ended it yet."""
         return is_open(self)
+
+
+class RelayedEnd(End):
+    """A client's end of a connection over TLS: this process itself has the other end, and relays what it carries."""
 
 
 def is_open(end: socket.socket) -> bool:

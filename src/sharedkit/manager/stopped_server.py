@@ -19,6 +19,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from sharedkit._core.stopped_processes import is_stopped
+from sharedkit.manager.sockets import RelayedEnd
 
 __all__ = ["StandsStill", "Watch", "pid_of_peer"]
 
@@ -62,9 +63,10 @@ class StandsStill(Exception):
 
 
 def pid_of_peer(end: socket.socket) -> int:
-    """The pid of the process at the other end of a Unix socket; 0 if it has none in this process's namespace."""
+    """The pid of the process at the other end of a Unix socket; 0 if it has none in this process's namespace, and for
+    TLS, where the socket leads to a relay in this process."""
     with suppress(OSError):
-        if end.family == socket.AF_UNIX:
+        if end.family == socket.AF_UNIX and not isinstance(end, RelayedEnd):
             pid: int = struct.unpack("3i", end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
             return pid
     return 0
