@@ -28,6 +28,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """Restore the handlers of SIGINT and SIGTERM. A command that a test runs in this process sets them as if the
+    process ended with it; a later test, which sends SIGINT, would wait for ever."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.fixture
 def folder() -> Iterator[str]:
     """A folder for segments; it must be empty after the test."""
