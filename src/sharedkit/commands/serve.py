@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sharedkit.commands.listening import clear, listening_address, read_or_made
+from sharedkit.commands.listening import clear, ignore_signals, listening_address, read_or_made
 from sharedkit.commands.serve_redis import REDIS_ADDRESS, serve_redis
 from sharedkit.commands.text import CommandError, say
 from sharedkit.manager.server import Manager
@@ -85,8 +85,7 @@ def serve(
     except KeyboardInterrupt:
         pass
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal has no effect
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         server.registry.close()
         server.listener.close()
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from sharedkit._core.valkey_server import INSTALL, ValkeyServer, carried_program
-from sharedkit.commands.listening import clear, listening_address
+from sharedkit.commands.listening import clear, ignore_signals, listening_address
 from sharedkit.commands.text import CommandError, say
 
 __all__ = ["REDIS_ADDRESS", "serve_redis"]
@@ -43,8 +43,7 @@ def serve_redis(address: str, password: bytes) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        for number in (signal.SIGTERM, signal.SIGINT):  # a second signal has no effect
-            signal.signal(number, signal.SIG_IGN)
+        ignore_signals()
         server.stop()
 
 

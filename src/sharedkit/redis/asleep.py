@@ -1,8 +1,8 @@
 """The waits for a condition. Such a wait ends with the lock, whatever happens meanwhile.
 
-One script releases the lock and lets the wait begin. A notification moves the wait to those for the lock, also in one
-script, and the wait ends when the lock is handed to it. If the caller leaves (by a signal or a cancellation), the
-script `rejoin` does the same without a notification, and passes on one that had come.
+One call releases the lock and lets the wait begin. A notification moves the wait to those for the lock, also in one
+call, and the wait ends when the lock is handed to it. If the caller leaves (by a signal or a cancellation), the method
+`rejoin` does the same without a notification, and passes on one that had come.
 """
 
 from __future__ import annotations

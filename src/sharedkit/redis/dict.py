@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from itertools import chain
 from typing import Any
 
 from sharedkit._core.counts import HIGHEST, LOWEST
@@ -12,7 +13,7 @@ from sharedkit._core.dict_methods import DictMethods, Entry, Form
 from sharedkit._core.keys import key_of
 from sharedkit._core.mapping_methods import FILE_OPTIONS, first_items
 from sharedkit.redis.handle import DEFAULT_SEATS
-from sharedkit.redis.items import checked, message_pack, next_batch
+from sharedkit.redis.items import batches, checked, message_pack
 from sharedkit.redis.keys import Keys, first_of, form_bytes, form_from
 
 __all__ = ["Dict"]
@@ -68,15 +69,12 @@ class Dict(Keys, DictMethods):
         return found
 
     def _set(self, entries: list[Entry]) -> None:
-        sent = [(form_bytes(form), first_of(first), packed) for form, first, packed in entries]
-        done = 0
-        while done < len(sent):
-            some = next_batch(sent, done, lambda entry: sum(map(len, entry)))
+        sent: list[tuple[bytes, ...]] = [(form_bytes(form), first_of(first), packed) for form, first, packed in entries]
+        for some in batches(sent):
             if len(some) == 1:
                 self._call(b"set", *some[0])
             else:
-                self._call(b"set_many", message_pack(part for entry in some for part in entry))
-            done += len(some)
+                self._call(b"set_many", message_pack(chain.from_iterable(some)))
 
     def _setdefault(self, form: Form, first: bytes | None, packed: Any) -> Any:
         there = self._call(b"setdefault", form_bytes(form), first_of(first), packed)

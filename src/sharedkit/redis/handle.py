@@ -32,7 +32,7 @@ def pids(sessions: list[bytes]) -> tuple[int, ...]:
 
 
 class Asking:
-    """What sends requests about the structure whose key is `_base`, to the script named `lua`."""
+    """What sends requests about the structure whose key is `_base`, to the function library named `lua`."""
 
     lua: str = ""
     _base: bytes

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate, chain
 from typing import Any, TypeVar
 
-__all__ = ["LARGEST", "checked", "message_pack", "next_batch"]
+__all__ = ["LARGEST", "batches", "checked", "message_pack", "next_batch"]
 
 T = TypeVar("T")
 _HEAD = struct.Struct(">BI").pack
@@ -33,6 +33,15 @@ def next_batch(items: list[T], first: int, size: Callable[[Any], int] = len) -> 
         fit = sum(total <= BATCH_BYTES for total in accumulate(sizes))
         return some[: max(1, fit)]
     return some
+
+
+def batches(entries: list[tuple[bytes, ...]]) -> Iterator[list[tuple[bytes, ...]]]:
+    """The entries of each call that it takes to send them all."""
+    done = 0
+    while done < len(entries):
+        some = next_batch(entries, done, lambda entry: sum(map(len, entry)))
+        yield some
+        done += len(some)
 
 
 def message_pack(parts: Iterable[bytes]) -> bytes:

@@ -329,7 +329,7 @@ class _Whole(Protocol):
 class PartLock(_Holdable):
     """The lock that comes with another structure, with the methods of a Lock. It is closed when the whole is.
 
-    Script, key and name of the lock may be the whole's own.
+    Library, key and name of the lock may be the whole's own.
     """
 
     def __init__(self, whole: _Whole, lua: str, base: bytes, kind: str, name: str) -> None:

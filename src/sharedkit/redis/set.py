@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableSet
+from itertools import chain
 from typing import Any
 
 from sharedkit._core.dict_methods import Form, MembersMethods
 from sharedkit._core.keys import form_and_first
 from sharedkit.redis.handle import DEFAULT_SEATS
-from sharedkit.redis.items import message_pack, next_batch
+from sharedkit.redis.items import batches, message_pack
 from sharedkit.redis.keys import Keys, first_of, form_bytes
 
 __all__ = ["Set"]
@@ -44,15 +45,10 @@ class Set(Keys, MembersMethods):
         self._fill(new, lambda: self._insert(members))
 
     def _insert(self, entries: list[tuple[Form, bytes | None]]) -> int:
-        sent = [(form_bytes(form), first_of(first)) for form, first in entries]
+        sent: list[tuple[bytes, ...]] = [(form_bytes(form), first_of(first), b"") for form, first in entries]
         if len(sent) == 1:
-            return int(self._call(b"set", *sent[0], b""))
-        new = done = 0
-        while done < len(sent):
-            some = next_batch(sent, done, lambda entry: sum(map(len, entry)))
-            new += self._call(b"set_many", message_pack(part for entry in some for part in (*entry, b"")))
-            done += len(some)
-        return new
+            return int(self._call(b"set", *sent[0]))
+        return sum(self._call(b"set_many", message_pack(chain.from_iterable(some))) for some in batches(sent))
 
     def _discard(self, form: Form) -> bool:
         return bool(self._call(b"discard", form_bytes(form), shrinks=True))

@@ -8,7 +8,7 @@
 --   :second  the waits for a notification
 --   :line    the waits for the lock: those to acquire it (session, operation, who), and those that come from a condition
 -- A wait for a condition is `session operation @condition told depth who`; told is 1 if a notification has ended it, and
--- depth is how often the lock was held before. Who is absent for a Lock. What such a wait is granted is `died fence told
+-- depth is how often the lock was held before. For a Lock, who is left out. Such a wait is granted `died fence told
 -- depth @condition`, any other one `died fence`.
 
 local FREE = {'h', 'w', 'd', 's'}
