@@ -7,8 +7,8 @@
  *           high: no row at or above it is in use            under lock
  *           registered: readers so far, modulo 2^32          under lock
  *           slowest: in block mode, no reader is below it    under lock
- *           checked: the tail when the size was last         under lock
- *           checked
+ *           checked: the tail when the size was checked      under lock
+ *           lowest: the fewest free slots since then         under lock
  *   128     tail: how many messages were published           under lock; its store commits a message
  *   256     oldest: messages before it are gone              under lock
  *   384     items, room, next: eventcounts                   waiters prepare, wakers notify (sk_wait.h)
@@ -77,7 +77,8 @@ typedef struct sk_stream {
     uint32_t free_count, round, high;
     uint32_t registered;
     uint64_t slowest, checked;
-    unsigned char line0[SK_LINE - 48];
+    uint32_t lowest;
+    unsigned char line0[SK_LINE - 52];
     uint64_t tail;
     unsigned char line1[SK_LINE - 8];
     uint64_t oldest;
@@ -304,9 +305,9 @@ static inline void sk_stream_mark_pins(const sk_segment *s, sk_stream *st, const
     st->high = high;
 }
 
-/* Under the lock: find out which slots are in use, and make both lists anew. `trim`: give back slots at the end of the
- * file that are not needed. */
-SK_COLD static inline int sk_stream_recover(sk_segment *s, sk_stream *st, bool trim) {
+/* Under the lock: find out which slots are in use, and make both lists anew. `surplus`: give back so many slots at most,
+ * those at the end of the file that are not in use. */
+SK_COLD static inline int sk_stream_recover(sk_segment *s, sk_stream *st, uint32_t surplus) {
     sk_slots m;
     uint32_t last = 0;
     int rc = sk_stream_map(s, st, &m);
@@ -319,8 +320,9 @@ SK_COLD static inline int sk_stream_recover(sk_segment *s, sk_stream *st, bool t
     sk_stream_mark_pins(s, st, &m, &asker, &last);
     sk_asker_end(&asker);
     if (rc != SK_OK) return rc;
-    uint32_t base = sk_load32_relaxed(&st->base), before = m.count;
-    if (trim && last < before && base < before) m.count = last > base ? last : base;
+    uint32_t before = m.count;
+    if (surplus > before - last) surplus = before - last;
+    m.count -= surplus;
     for (uint32_t slot = m.count; slot-- > 0;) {
         if (sk_slot_at(&m, slot)->mark == st->round) continue;
         sk_store32_relaxed(&sk_slot_at(&m, slot)->length, 0);
@@ -341,7 +343,7 @@ static inline void sk_stream_unlock(sk_stream *st) { sk_lock_give_and_move(&st->
 
 /* After the death of a writer that held the lock. */
 SK_COLD static inline int sk_stream_inherit(sk_segment *s, sk_stream *st) {
-    int rc = sk_stream_recover(s, st, false);
+    int rc = sk_stream_recover(s, st, 0);
     int64_t size = rc == SK_OK ? sk_segment_size(s) : 0;
     uint64_t end = sk_stream_param(s, SK_STREAM_FLOOR) + sk_load32_relaxed(&st->count) * sk_stream_stride(s);
     if (size > 0 && (uint64_t)size > end) sk_segment_discard(s, end, (uint64_t)size);
@@ -404,6 +406,7 @@ static inline int sk_stream_fill(sk_segment *s) {
     sk_store64_relaxed(&st->tail, start);
     sk_store64_relaxed(&st->oldest, start);
     st->slowest = st->checked = start;
+    st->lowest = UINT32_MAX;
     st->base = (uint32_t)sk_stream_base_for(sk_stream_slots(s), sk_stream_slot_bytes(s));
     sk_store32_relaxed(&st->count, st->base);
     int rc = sk_stream_map(s, st, &m);

@@ -180,25 +180,32 @@ SK_HOT static inline int sk_stream_read(sk_segment *s, sk_stream_reader *reader,
 }
 
 /* Where a message in one slot lies, mapped; NULL if it is in several. */
-static inline const unsigned char *sk_stream_data(sk_segment *s, const sk_stream_message *found) {
+static inline unsigned char *sk_stream_data(sk_segment *s, uint32_t slot, uint32_t length) {
     sk_slots m;
-    if (found->length != 1 || sk_stream_map(s, sk_stream_of(s), &m) != SK_OK) return NULL;
-    return sk_slot_data(&m, found->slot);
+    if (length != 1 || sk_stream_map(s, sk_stream_of(s), &m) != SK_OK || slot >= m.count) return NULL;
+    return sk_slot_data(&m, slot);
 }
 
-/* Copy a pinned message out: SK_OK or SK_CORRUPT. */
-SK_HOT static inline int sk_stream_copy(sk_segment *s, const sk_stream_message *found, void *to) {
+/* Copy `len` bytes of a pinned message out, from byte `from` on: SK_OK or SK_CORRUPT. */
+SK_HOT static inline int sk_stream_copy(sk_segment *s, const sk_stream_message *found, uint64_t from, void *to,
+                                        uint64_t len) {
     sk_slots m;
-    uint64_t room = sk_stream_slot_bytes(s), left = found->payload;
+    uint64_t room = sk_stream_slot_bytes(s);
     uint32_t slot = found->slot;
     int rc = sk_stream_map(s, sk_stream_of(s), &m);
     if (rc != SK_OK) return rc;
-    for (; left > room; left -= room, to = (char *)to + room) {
-        memcpy(to, sk_slot_data(&m, slot), room);
+    if (from > found->payload || len > found->payload - from) return SK_CORRUPT;
+    while (__builtin_expect(found->length > 1, 0)) {
+        uint64_t here = from < room ? room - from : 0;
+        if (here >= len) break;
+        if (here > 0) memcpy(to, sk_slot_data(&m, slot) + from, here);
+        to = (char *)to + here;
+        len -= here;
+        from = from < room ? 0 : from - room;
         slot = sk_slot_at(&m, slot)->next - 1;
         if (slot >= m.count) return SK_CORRUPT;
     }
-    memcpy(to, sk_slot_data(&m, slot), left);
+    memcpy(to, sk_slot_data(&m, slot) + from, len);
     return SK_OK;
 }
 

@@ -56,8 +56,10 @@ SK_COLD static inline int sk_stream_make_free(sk_segment *s, sk_stream *st, uint
     sk_slots m;
     int rc = sk_stream_map(s, st, &m);
     if (rc == SK_OK) rc = sk_stream_reclaim(s, st, &m);
+    uint32_t over = st->free_count < n ? 0 : st->free_count - n + 1;
+    if (over < st->lowest) st->lowest = over;
     if (rc != SK_OK || st->free_count >= n) return rc;
-    rc = sk_stream_recover(s, st, false);
+    rc = sk_stream_recover(s, st, 0);
     if (rc != SK_OK || st->free_count >= n) return rc;
     return sk_stream_grow(s, st, n - st->free_count);
 }
@@ -220,12 +222,16 @@ static inline void sk_stream_cancel(sk_segment *s, const sk_wait_state *wait) {
 
 /* --- publishing; under the lock ------------------------------------------------------------------------------------ */
 
-/* Whether to look for slots at the end of the file that are not needed any more: after a pin, or a long message, the
- * file is longer than it need be. Not too often, because a look at all slots takes long if there are many. */
-static inline bool sk_stream_may_trim(const sk_segment *s, const sk_stream *st, const sk_slots *m, uint64_t tail) {
-    if (__builtin_expect(m->count <= sk_load32_relaxed(&st->base), 1)) return false;
-    uint64_t pause = 2 * sk_stream_slots(s), more = m->count / 64;
-    return tail - st->checked >= 32 && tail - st->checked >= pause && tail - st->checked >= more;
+/* After a pin or a long message the file is longer than it need be. Give back what was never needed for a while, less two
+ * slots; not often, because a look at all slots takes long if there are many. */
+SK_COLD static inline int sk_stream_trim(sk_segment *s, sk_stream *st, const sk_slots *m, uint64_t tail) {
+    uint64_t passed = tail - st->checked, base = sk_load32_relaxed(&st->base);
+    if (passed < 32 || passed < 2 * sk_stream_slots(s) || passed < m->count / 64) return SK_OK;
+    uint64_t low = st->lowest < st->free_count ? st->lowest : st->free_count, surplus = low > 2 ? low - 2 : 0;
+    st->checked = tail;
+    st->lowest = UINT32_MAX;
+    if (surplus > m->count - base) surplus = m->count - base;
+    return surplus == 0 ? SK_OK : sk_stream_recover(s, st, (uint32_t)surplus);
 }
 
 SK_HOT static inline int sk_stream_publish_slot(sk_segment *s, sk_stream *st, const sk_slots *m, uint32_t slot) {
@@ -239,11 +245,7 @@ SK_HOT static inline int sk_stream_publish_slot(sk_segment *s, sk_stream *st, co
         if (gone >= m->count) return SK_CORRUPT;
         sk_stream_push(m, &st->limbo, gone);
     }
-    if (__builtin_expect(sk_stream_may_trim(s, st, m, tail), 0)) {
-        st->checked = tail;
-        return sk_stream_recover(s, st, true);
-    }
-    return SK_OK;
+    return __builtin_expect(m->count > sk_load32_relaxed(&st->base), 0) ? sk_stream_trim(s, st, m, tail) : SK_OK;
 }
 
 /* Release the lock after a message was published. */
@@ -286,7 +288,7 @@ static inline int sk_stream_claim_slots(sk_segment *s, uint64_t payload, uint32_
         tried++;
         entry++;
         if (tried == n) { /* writers that died may have left some */
-            rc = sk_stream_recover(s, st, false);
+            rc = sk_stream_recover(s, st, 0);
             for (tried = 0; tried < n && sk_load64_relaxed(sk_stream_claim_at(s, entry % n)) != 0; tried++) entry++;
         }
     }
