@@ -45,6 +45,7 @@ from sharedkit.shm import (
     Semaphore,
     Set,
     SimpleQueue,
+    Stream,
     Value,
 )
 
@@ -94,6 +95,7 @@ __all__ = [
     "SharedkitError",
     "ShutDown",
     "SimpleQueue",
+    "Stream",
     "UntrustedSegmentError",
     "Value",
     "WorkerDied",

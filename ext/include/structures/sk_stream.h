@@ -134,9 +134,10 @@ static inline uint64_t sk_stream_entries_for(uint64_t slots) {
 }
 
 /* The number of slots at the beginning, and when nothing is pinned: those of the messages, one to fill, and for small
- * messages some more, so that a writer looks for pins once in several messages. */
+ * messages some more, so that a writer looks for pins once in several messages. Slots without bytes stand for messages
+ * that are kept elsewhere, and no longer than need be. */
 static inline uint64_t sk_stream_base_for(uint64_t slots, uint64_t slot_bytes) {
-    uint64_t spare = 16384 / sk_stream_stride_for(slot_bytes);
+    uint64_t spare = slot_bytes == 0 ? 0 : 16384 / sk_stream_stride_for(slot_bytes);
     return slots + 1 + (spare < 15 ? spare : 15);
 }
 

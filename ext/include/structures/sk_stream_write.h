@@ -22,6 +22,7 @@ typedef struct sk_stream_claim {
 /* Make the file longer by `more` slots at least; by more than that, if there is memory. */
 SK_COLD static inline int sk_stream_grow(sk_segment *s, sk_stream *st, uint32_t more) {
     sk_slots m;
+    if (sk_segment_is_private(s)) return SK_BUSY; /* its readers pin only for the time of a call */
     int rc = sk_stream_map(s, st, &m);
     if (rc != SK_OK) return rc;
     uint32_t most = SK_STREAM_SLOTS_MAX - m.count, wanted = m.count / 8 > more ? m.count / 8 : more;
@@ -210,6 +211,14 @@ SK_HOT static inline int sk_stream_begin(sk_segment *s, sk_stream *st, sk_call c
         }
         if (rc != SK_OK) return rc;
     }
+}
+
+/* Wait until there is room, and leave it to be taken by another call. Results of sk_stream_begin. */
+static inline int sk_stream_await_room(sk_segment *s, sk_call call) {
+    sk_stream *st = sk_stream_of(s);
+    int rc = sk_stream_begin(s, st, call);
+    if (rc == SK_OK) sk_stream_unlock(st);
+    return rc;
 }
 
 /* Stop waiting for room, if the call did wait. */
