@@ -297,8 +297,8 @@ PLACEMENTS = ("thread", "shm", "manager", "redis")
 # The compiled classes of shm work in any memory, and `thread` binds them to memory of the process (sk_private.h).
 # `thread` uses nothing else of shm.
 BOUND_BY_THREAD = {
-    "_array", "_barrier", "_condition", "_counter", "_event", "_lock", "_rwlock", "_semaphore", "_value", "_waiting",
-    "counter",
+    "_array", "_barrier", "_condition", "_counter", "_event", "_lock", "_rwlock", "_semaphore", "_stalls",
+    "_stream", "_stream_kernel", "_stream_reader", "_value", "_waiting", "counter",
 }  # fmt: skip
 
 

@@ -50,6 +50,7 @@ EXPECTED = {
     "SharedkitError",
     "ShutDown",
     "SimpleQueue",
+    "Stream",
     "UntrustedSegmentError",
     "Value",
     "WorkerDied",

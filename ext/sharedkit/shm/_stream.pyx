@@ -22,7 +22,7 @@ from sharedkit._core.differences import unlike
 from sharedkit._core.frames import expire
 from sharedkit._core.interrupts cimport attend, unanswered
 from sharedkit._core.segment cimport (
-    SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_LARGEST, SK_NO_MEMORY, SK_OK, SK_SEATS_MAX, SK_SHUTDOWN, SK_TIMEOUT,
+    SK_BUSY, SK_CORRUPT, SK_FULL, SK_INTERRUPTED, SK_LARGEST, SK_NO_MEMORY, SK_OK, SK_SEATS_MAX, SK_SHUTDOWN, SK_TIMEOUT,
     Handle, PrivateSegment, Segment, closed, create_segment, deadline_of, is_too_long, refuse, sk_header_of, sk_now_ns, sk_plan,
     sk_segment,
 )
@@ -155,7 +155,7 @@ cdef Form form_in(Segment segment):
         return Form(None, None)
     cdef Form form = Form(*described.decode(meta))
     if form.nbytes != sk_stream_slot_bytes(segment.s):
-        raise errors.CorruptSegmentError("the description of a stream makes no sense")
+        refuse(SK_CORRUPT, 0, segment)
     return form
 
 
