@@ -229,8 +229,8 @@ class ExecutorStatistics:
 
 @dataclass(frozen=True, slots=True)
 class StreamReaderState:
-    """One reader of a stream: the process it belongs to, the number of the next message that it reads, how many messages
-    it is `behind` the newest one, and how many it has lost so far."""
+    """One reader of a stream: its process, the number of the next message that it reads, how many messages it is
+    `behind` the newest one, and how many it has lost so far."""
 
     pid: int
     position: int

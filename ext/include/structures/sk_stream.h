@@ -1,5 +1,5 @@
-/* A stream: each message goes from its writer to every reader. A ring of slots; any number of writers; each reader has a
- * position of its own.
+/* A stream: each message goes from its writer to every reader. A ring of slots; any number of writers; each reader has
+ * a position of its own.
  *
  *   offset  what                                             written by
  *   0       lock, moves (sk_stall.h)                         writers
@@ -24,9 +24,9 @@
  *
  *   slot    64 bytes of head, then `slot_bytes` bytes; a message that is longer is a chain of slots
  *
- * Life of a slot: free (in the list `free`) → claimed (its writer fills it) → live (an entry names it, and
- * oldest <= m < tail) → in limbo (retired, but a reader may still have pinned it) → free. A writer that needs a slot and
- * finds none free looks through the limbo; then it recovers what dead processes held; then it makes the file longer. So
+ * Life of a slot: free (in the list `free`) → claimed (its writer fills it) → live (an entry names it, and oldest <= m
+ * < tail) → in limbo (retired, but a reader may still have pinned it) → free. A writer that needs a slot and finds
+ * none free looks through the limbo; then it recovers what dead processes held; then it makes the file longer. So
  * writers never wait for a pin, and the stream has `slots` messages beside those that are pinned. When there are more
  * slots than needed, those at the end of the file are given back.
  *
@@ -36,15 +36,15 @@
  * two sees the other. A reader's pin and position belong to its process and end with it.
  *
  * Modes. `overwrite`: the oldest message is retired when there are more than `slots`; a reader that finds its message
- * gone goes on at the oldest one and counts what it lost. `block`: a message is retired when every living reader is past
- * it; writers wait for that. Without readers, both retire the oldest.
+ * gone goes on at the oldest one and counts what it lost. `block`: a message is retired when every living reader is
+ * past it; writers wait for that. Without readers, both retire the oldest.
  *
- * Deaths. Before the store of `tail` nothing was published; after it the message is published, whole. A writer that dies
- * with the lock leaves the lists in any state: the next one makes them anew from entries, claims and pins
+ * Deaths. Before the store of `tail` nothing was published; after it the message is published, whole. A writer that
+ * dies with the lock leaves the lists in any state: the next one makes them anew from entries, claims and pins
  * (sk_stream_recover), which also retires what the dead one had no time to retire. A claim of a dead process counts as
- * none. A reader that dies counts as none: writers that wait for it ask whether it lives after each slice. If the process
- * dies while the file grows, the part behind `count` slots is unused, and recovery gives it back.
- * Order: the lock is never held while a process waits, and for copies of at most SK_STREAM_QUICK bytes. */
+ * none. A reader that dies counts as none: writers that wait for it ask whether it lives after each slice. If the
+ * process dies while the file grows, the part behind `count` slots is unused, and recovery gives it back. Order: the
+ * lock is never held while a process waits, and for copies of at most SK_STREAM_QUICK bytes. */
 #ifndef SK_STREAM_H
 #define SK_STREAM_H
 
@@ -120,7 +120,9 @@ static inline sk_stream *sk_stream_of(const sk_segment *s) { return sk_body_of(s
 static inline uint64_t sk_stream_param(const sk_segment *s, int which) { return sk_header_of(s)->param[which]; }
 static inline uint64_t sk_stream_slots(const sk_segment *s) { return sk_stream_param(s, SK_STREAM_SLOTS); }
 static inline uint64_t sk_stream_slot_bytes(const sk_segment *s) { return sk_stream_param(s, SK_STREAM_SLOT_BYTES); }
-static inline bool sk_stream_blocks(const sk_segment *s) { return sk_stream_param(s, SK_STREAM_MODE) == SK_STREAM_BLOCK; }
+static inline bool sk_stream_blocks(const sk_segment *s) {
+    return sk_stream_param(s, SK_STREAM_MODE) == SK_STREAM_BLOCK;
+}
 static inline uint32_t sk_stream_rows(const sk_segment *s) { return (uint32_t)sk_stream_param(s, SK_STREAM_ROWS); }
 
 static inline uint64_t sk_stream_stride_for(uint64_t slot_bytes) {
@@ -190,7 +192,7 @@ static inline unsigned char *sk_slot_data(const sk_slots *m, uint32_t slot) {
     return (unsigned char *)sk_slot_at(m, slot) + SK_SLOT_HEAD;
 }
 
-/* --- lists of slots; under the lock ----------------------------------------------------------------- */
+/* --- lists of slots; under the lock ------------------------------------------------------------------------ */
 
 static inline void sk_stream_push(const sk_slots *m, uint32_t *list, uint32_t slot) {
     sk_slot_at(m, slot)->link = *list;
@@ -219,7 +221,7 @@ static inline bool sk_stream_release_chain(sk_stream *st, const sk_slots *m, uin
     return length > 0;
 }
 
-/* --- pins -------------------------------------------------------------------------------------------- */
+/* --- pins -------------------------------------------------------------------------------------------------- */
 
 static inline bool sk_stream_is_pinned(const sk_segment *s, const sk_stream *st, uint32_t slot) {
     uint32_t high = st->high < sk_stream_rows(s) ? st->high : sk_stream_rows(s);
@@ -244,7 +246,7 @@ static inline int sk_stream_reclaim(const sk_segment *s, sk_stream *st, const sk
     return SK_OK;
 }
 
-/* --- recovery: the lists, made anew from entries, claims and pins --------------------------------------- */
+/* --- recovery: the lists, made anew from entries, claims and pins ------------------------------------------ */
 
 /* Mark a chain as in use; *last is the highest slot that is. */
 static inline int sk_stream_mark(const sk_stream *st, const sk_slots *m, uint32_t slot, uint32_t *last) {
@@ -277,12 +279,14 @@ static inline void sk_stream_mark_claims(const sk_segment *s, sk_stream *st, con
         uint64_t claim = sk_load64_relaxed(sk_stream_claim_at(s, i));
         if (claim == 0) continue;
         /* A chain that contradicts itself was never complete, so its writer died while it took the slots. */
-        if (!sk_asker_lives(asker, (uint32_t)(claim >> 32)) || sk_stream_mark(st, m, (uint32_t)claim - 1, last) != SK_OK)
+        bool lives = sk_asker_lives(asker, (uint32_t)(claim >> 32));
+        if (!lives || sk_stream_mark(st, m, (uint32_t)claim - 1, last) != SK_OK)
             sk_store64_relaxed(sk_stream_claim_at(s, i), 0);
     }
 }
 
-/* Readers that died are removed. What the others have pinned, and what is not in use otherwise, comes into the limbo. */
+/* Readers that died are removed. What the others have pinned, and what is not in use otherwise, comes into the limbo.
+ * */
 static inline void sk_stream_mark_pins(const sk_segment *s, sk_stream *st, const sk_slots *m, sk_asker *asker,
                                        uint32_t *last) {
     uint32_t high = 0;
@@ -306,8 +310,8 @@ static inline void sk_stream_mark_pins(const sk_segment *s, sk_stream *st, const
     st->high = high;
 }
 
-/* Under the lock: find out which slots are in use, and make both lists anew. `surplus`: give back so many slots at most,
- * those at the end of the file that are not in use. */
+/* Under the lock: find out which slots are in use, and make both lists anew. `surplus`: give back so many slots at
+ * most, those at the end of the file that are not in use. */
 SK_COLD static inline int sk_stream_recover(sk_segment *s, sk_stream *st, uint32_t surplus) {
     sk_slots m;
     uint32_t last = 0;
@@ -338,7 +342,7 @@ SK_COLD static inline int sk_stream_recover(sk_segment *s, sk_stream *st, uint32
     return SK_OK;
 }
 
-/* --- the lock ------------------------------------------------------------------------------------------ */
+/* --- the lock ---------------------------------------------------------------------------------------------- */
 
 static inline void sk_stream_unlock(sk_stream *st) { sk_lock_give_and_move(&st->lock, &st->moves); }
 
@@ -361,7 +365,7 @@ SK_HOT static inline int sk_stream_lock(sk_segment *s, sk_stream *st, sk_call ca
     return call.willing ? rc : judged;
 }
 
-/* --- sizes, end ------------------------------------------------------------------------------------------ */
+/* --- sizes, end -------------------------------------------------------------------------------------------- */
 
 static inline uint64_t sk_stream_tail(const sk_stream *st) { return sk_load64_acquire(&st->tail); }
 
@@ -397,7 +401,7 @@ static inline int sk_stream_shutdown(sk_segment *s, bool at_once, uint64_t until
     return SK_OK;
 }
 
-/* --- creating -------------------------------------------------------------------------------------------- */
+/* --- creating ---------------------------------------------------------------------------------------------- */
 
 /* sk_plan.fill of a stream. */
 static inline int sk_stream_fill(sk_segment *s) {
@@ -422,7 +426,8 @@ static inline int sk_stream_refuse(sk_segment *s) {
     const sk_header *h = sk_header_of(s);
     uint64_t slots = h->param[SK_STREAM_SLOTS], rows = h->param[SK_STREAM_ROWS];
     if (slots < 1 || slots > SK_STREAM_SLOTS_MAX / 2 || rows < 1 || rows > SK_SEATS_MAX) return SK_CORRUPT;
-    if (h->param[SK_STREAM_MODE] > SK_STREAM_BLOCK || h->param[SK_STREAM_SLOT_BYTES] > SK_LARGEST / 2) return SK_CORRUPT;
+    if (h->param[SK_STREAM_MODE] > SK_STREAM_BLOCK) return SK_CORRUPT;
+    if (h->param[SK_STREAM_SLOT_BYTES] > SK_LARGEST / 2) return SK_CORRUPT;
     if (h->param[SK_STREAM_FLOOR] != sk_stream_floor_for(h->body, h->seats, slots, rows)) return SK_CORRUPT;
     if (s->base_len < h->param[SK_STREAM_FLOOR]) return SK_CORRUPT;
     sk_slots m;

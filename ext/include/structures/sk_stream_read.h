@@ -36,7 +36,7 @@ static inline uint64_t sk_stream_lost(const sk_segment *s, const sk_stream_reade
     return sk_load64_relaxed(&sk_stream_row_of(s, reader)->lost);
 }
 
-/* --- registering -------------------------------------------------------------------------------------------- */
+/* --- registering ------------------------------------------------------------------------------------------- */
 
 /* Under the lock: a row that is free, or whose reader is dead. Returns the number of rows if there is none. */
 static inline uint32_t sk_stream_free_row(const sk_segment *s) {
@@ -45,16 +45,15 @@ static inline uint32_t sk_stream_free_row(const sk_segment *s) {
     if (r < rows) return r;
     sk_asker asker = sk_ask(&s->seats);
     for (r = 0; r < rows; r++) {
-        uint64_t who = sk_load64_acquire(&sk_stream_row_at(s, r)->who);
-        if (who == 0 || (!sk_asker_lives(&asker, (uint32_t)who) && sk_cas64_seq_cst(&sk_stream_row_at(s, r)->who, &who, 0)))
-            break;
+        uint64_t *at = &sk_stream_row_at(s, r)->who, who = sk_load64_acquire(at);
+        if (who == 0 || (!sk_asker_lives(&asker, (uint32_t)who) && sk_cas64_seq_cst(at, &who, 0))) break;
     }
     sk_asker_end(&asker);
     return r;
 }
 
-/* Register a reader that begins as `at` says; at SK_STREAM_AT_POSITION with its own position, and `lost` messages before
- * it. SK_OK; SK_FULL: there are as many readers as the stream can have; results of sk_stream_lock. */
+/* Register a reader that begins as `at` says; at SK_STREAM_AT_POSITION with its own position, and `lost` messages
+ * before it. SK_OK; SK_FULL: there are as many readers as the stream can have; results of sk_stream_lock. */
 static inline int sk_stream_register(sk_segment *s, sk_stream_reader *reader, enum sk_stream_begin_at at, uint64_t lost,
                                      uint64_t until) {
     sk_stream *st = sk_stream_of(s);
@@ -105,13 +104,14 @@ static inline void sk_stream_unregister(sk_segment *s, const sk_stream_reader *r
     sk_stream_notify_writers(sk_stream_of(s));
 }
 
-/* --- pins ------------------------------------------------------------------------------------------------------ */
+/* --- pins -------------------------------------------------------------------------------------------------- */
 
 /* Pin a slot: the number of the pin, or SK_STREAM_PINS if all are in use. */
 SK_HOT static inline uint32_t sk_stream_pin(sk_stream_row *row, uint32_t slot) {
     for (uint32_t i = 0; i < SK_STREAM_PINS; i++) {
         uint32_t none = 0;
-        if (sk_load32_relaxed(&row->pins[i]) == 0 && sk_cas32_seq_cst(&row->pins[i], &none, slot + 1)) return i; /* H1 */
+        if (sk_load32_relaxed(&row->pins[i]) != 0) continue;
+        if (sk_cas32_seq_cst(&row->pins[i], &none, slot + 1)) return i; /* H1 */
     }
     return SK_STREAM_PINS;
 }
@@ -123,7 +123,7 @@ SK_HOT static inline void sk_stream_unpin(const sk_segment *s, const sk_stream_r
     if (__builtin_expect(sk_load64_seq_cst(&row->position) == SK_STREAM_NOWHERE, 0)) sk_stream_free_closed(s, reader);
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------ */
+/* --- reading ----------------------------------------------------------------------------------------------- */
 
 /* Describe the message in a slot that is pinned: SK_OK or SK_CORRUPT. */
 SK_HOT static inline int sk_stream_describe(sk_segment *s, const sk_stream *st, uint32_t slot, uint64_t number,
@@ -145,7 +145,8 @@ SK_HOT static inline int sk_stream_describe(sk_segment *s, const sk_stream *st, 
 
 /* Pin the next message, or the latest one, and move the reader behind it. SK_OK; SK_EMPTY: there is none yet;
  * SK_SHUTDOWN; SK_EXCESS: all pins of the reader are in use; SK_CORRUPT. Does not wait. */
-SK_HOT static inline int sk_stream_read(sk_segment *s, sk_stream_reader *reader, bool latest, sk_stream_message *found) {
+SK_HOT static inline int sk_stream_read(sk_segment *s, sk_stream_reader *reader, bool latest,
+                                        sk_stream_message *found) {
     sk_stream *st = sk_stream_of(s);
     sk_stream_row *row = sk_stream_row_of(s, reader);
     for (;;) {

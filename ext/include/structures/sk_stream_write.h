@@ -17,7 +17,7 @@ typedef struct sk_stream_claim {
     uint32_t slot;  /* the first slot */
 } sk_stream_claim;
 
-/* --- slots for a message; under the lock ------------------------------------------------------------------ */
+/* --- slots for a message; under the lock ------------------------------------------------------------------- */
 
 /* Make the file longer by `more` slots at least; by more than that, if there is memory. */
 SK_COLD static inline int sk_stream_grow(sk_segment *s, sk_stream *st, uint32_t more) {
@@ -91,7 +91,8 @@ SK_HOT static inline int sk_stream_take(sk_segment *s, sk_stream *st, uint64_t p
 }
 
 /* Copy the parts into the slots of a message. */
-static inline void sk_stream_write(const sk_segment *s, const sk_slots *m, uint32_t slot, const sk_part *parts, uint32_t n) {
+static inline void sk_stream_write(const sk_segment *s, const sk_slots *m, uint32_t slot, const sk_part *parts,
+                                   uint32_t n) {
     uint64_t room = sk_stream_slot_bytes(s), filled = 0;
     unsigned char *to = sk_slot_data(m, slot);
     for (uint32_t i = 0; i < n; i++) {
@@ -110,7 +111,7 @@ static inline void sk_stream_write(const sk_segment *s, const sk_slots *m, uint3
     }
 }
 
-/* --- waiting for readers -------------------------------------------------------------------------------------- */
+/* --- waiting for readers ----------------------------------------------------------------------------------- */
 
 /* The reader for which writers wait. */
 typedef struct sk_stream_slowest {
@@ -175,7 +176,8 @@ static inline uint64_t sk_stream_ask(const sk_segment *s, sk_stream *st, sk_wait
 }
 
 /* Take the lock when the stream is open and has room for a message, and this writer need not yield to the token.
- * SK_OK: the caller holds the lock. SK_FULL, SK_SHUTDOWN; from waiting: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED, SK_STALLED. */
+ * SK_OK: the caller holds the lock. SK_FULL, SK_SHUTDOWN; from waiting: SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED,
+ * SK_STALLED. */
 SK_HOT static inline int sk_stream_begin(sk_segment *s, sk_stream *st, sk_call call) {
     uint64_t began = 0;
     for (;;) {
@@ -202,8 +204,8 @@ SK_HOT static inline int sk_stream_begin(sk_segment *s, sk_stream *st, sk_call c
             rc = sk_stream_wait_room(s, st, &slowest, event, slice, &began, call.until);
         } else {
             rc = sk_check_deadline(&began, call.until);
-            if (rc == SK_OK)
-                rc = sk_park_slice(&s->waiter, &st->room, sk_eventcount_prepare(&st->room), SK_WAIT_STATE_STEP_NS, call.until);
+            uint32_t raised = rc == SK_OK ? sk_eventcount_prepare(&st->room) : 0;
+            if (rc == SK_OK) rc = sk_park_slice(&s->waiter, &st->room, raised, SK_WAIT_STATE_STEP_NS, call.until);
             if (rc == SK_TIMEOUT) { /* there was room: at the deadline take it, and ignore the token */
                 call.wait = NULL;
                 continue;
@@ -229,10 +231,10 @@ static inline void sk_stream_cancel(sk_segment *s, const sk_wait_state *wait) {
     sk_eventcount_notify(&st->room, SK_EVERYBODY);
 }
 
-/* --- publishing; under the lock ------------------------------------------------------------------------------------ */
+/* --- publishing; under the lock ---------------------------------------------------------------------------- */
 
-/* After a pin or a long message the file is longer than it need be. Give back what was never needed for a while, less two
- * slots; not often, because a look at all slots takes long if there are many. */
+/* After a pin or a long message the file is longer than it need be. Give back what was never needed for a while, less
+ * two slots; not often, because a look at all slots takes long if there are many. */
 SK_COLD static inline int sk_stream_trim(sk_segment *s, sk_stream *st, const sk_slots *m, uint64_t tail) {
     uint64_t passed = tail - st->checked, base = sk_load32_relaxed(&st->base);
     if (passed < 32 || passed < 2 * sk_stream_slots(s) || passed < m->count / 64) return SK_OK;
@@ -263,7 +265,7 @@ SK_HOT static inline void sk_stream_end(sk_stream *st) {
     sk_eventcount_notify(&st->items, SK_EVERYBODY);
 }
 
-/* --- the operations ------------------------------------------------------------------------------------------------ */
+/* --- the operations ---------------------------------------------------------------------------------------- */
 
 /* Publish a message of at most SK_STREAM_QUICK bytes. Results of sk_stream_begin and sk_stream_take. */
 SK_HOT static inline int sk_stream_put(sk_segment *s, const sk_part *parts, uint32_t n, uint32_t kind, sk_call call) {

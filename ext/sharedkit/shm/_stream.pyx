@@ -1,7 +1,6 @@
 # cython: language_level=3
 """The stream: each message goes from its writer to every reader."""
 
-import math
 import queue
 import types
 
@@ -22,9 +21,9 @@ from sharedkit._core.differences import unlike
 from sharedkit._core.frames import expire
 from sharedkit._core.interrupts cimport attend, unanswered
 from sharedkit._core.segment cimport (
-    SK_BUSY, SK_CORRUPT, SK_FULL, SK_INTERRUPTED, SK_LARGEST, SK_NO_MEMORY, SK_OK, SK_SEATS_MAX, SK_SHUTDOWN, SK_TIMEOUT,
-    Handle, PrivateSegment, Segment, closed, create_segment, deadline_of, is_too_long, refuse, sk_header_of, sk_now_ns, sk_plan,
-    sk_segment,
+    SK_BUSY, SK_CORRUPT, SK_FULL, SK_INTERRUPTED, SK_LARGEST, SK_NO_MEMORY, SK_OK, SK_SEATS_MAX, SK_SHUTDOWN,
+    SK_TIMEOUT, Handle, PrivateSegment, Segment, closed, create_segment, deadline_of, is_too_long, refuse, sk_now_ns,
+    sk_plan,
 )
 from sharedkit._core.watcher cimport Waiter, pending, sk_waits_aside
 from sharedkit.aio._lazy cimport waiting
@@ -34,7 +33,8 @@ from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
 from sharedkit.shm._stream_kernel cimport (
     KIND_ELEMENTS, SK_STREAM_AT_LATEST, SK_STREAM_AT_NEXT, SK_STREAM_AT_OLDEST, SK_STREAM_AT_POSITION, SK_STREAM_BLOCK,
     SK_STREAM_FLOOR, SK_STREAM_MODE, SK_STREAM_NOWHERE, SK_STREAM_QUICK, SK_STREAM_ROWS, SK_STREAM_SLOT_BYTES,
-    SK_STREAM_SLOTS, SK_STREAM_SLOTS_MAX, sk_call, sk_stream, sk_stream_base_for, sk_stream_begin_at, sk_stream_blocks, sk_stream_cancel,
+    SK_STREAM_SLOTS, SK_STREAM_SLOTS_MAX, sk_call, sk_stream, sk_stream_base_for, sk_stream_begin_at, sk_stream_blocks,
+    sk_stream_cancel,
     sk_stream_claim, sk_stream_claim_slots, sk_stream_data, sk_stream_drop, sk_stream_fill, sk_stream_fill_claim,
     sk_stream_floor_for, sk_stream_length, sk_stream_of, sk_stream_publish, sk_stream_put, sk_stream_refuse,
     sk_stream_row, sk_stream_row_at, sk_stream_rows, sk_stream_shutdown, sk_stream_slot_bytes, sk_stream_slots,
@@ -64,8 +64,8 @@ MODES = ("overwrite", "block")
 
 
 def make(
-    place, str name, uint32_t seats, uint32_t flags, uint64_t slots, uint64_t slot_bytes, uint64_t mode, uint64_t readers,
-    bytes meta
+    place, str name, uint32_t seats, uint32_t flags, uint64_t slots, uint64_t slot_bytes, uint64_t mode,
+    uint64_t readers, bytes meta
 ):
     """Make a stream segment."""
     cdef sk_plan plan
@@ -113,10 +113,12 @@ def blueprint(shape, dtype, slots, slot_bytes, overflow, max_readers):
         raise ValueError(f"overflow must be 'overwrite' or 'block': {overflow!r}")
     mode = MODES.index(overflow)
     if mode == SK_STREAM_BLOCK and slots == 1:
-        raise ValueError("slots=1 with overflow='block': a writer would wait for every reader at each message; use 2 or more")
+        raise ValueError("slots=1 with overflow='block': a writer would wait for every reader each time; use 2 or more")
     if form.shape is not None:
         if slot_bytes is not None:
-            raise TypeError(f"slot_bytes={slot_bytes} is for streams of objects: a slot holds one array, {form.nbytes} bytes")
+            raise TypeError(
+                f"slot_bytes={slot_bytes} is for streams of objects: a slot holds one array, {form.nbytes} bytes"
+            )
         size = form.nbytes
     else:
         size = DEFAULT_SLOT_BYTES if slot_bytes is None else number_of("slot_bytes", slot_bytes)
@@ -179,7 +181,7 @@ cdef class Writing:
     def __exit__(self, kind, error, trace):
         cdef Segment segment = self.slot.segment
         if self.end(kind):
-            publish(segment, &self.slot.claim, self.willing, self.timeout, self.stream.form.nbytes)
+            put_or_publish(segment, NULL, 0, 0, self.stream.form.nbytes, &self.slot.claim, self.willing, self.timeout)
         self.slot = None
 
     cdef bint end(self, object kind) except -1:
@@ -187,7 +189,8 @@ cdef class Writing:
         message is moved to another slot, so that nothing can change it after it was published."""
         cdef Slot slot = self.slot
         cdef Slot other
-        # References: of the frame, this object's and the variable of `with`; of the slot, this one's, `slot`, the frame's.
+        # References to the frame: this object's and the variable of `with`; to the slot: this object's, `slot`, the
+        # frame's.
         shared = Py_REFCNT(<PyObject *>self.frame) > 2 or Py_REFCNT(<PyObject *>slot) > 3
         expire(self.frame)
         self.frame = None
@@ -210,19 +213,20 @@ cdef class Writing:
 
 
 cdef class Stream(Handle):
-    """Stream(shape=None, dtype=None, *, slots=8, slot_bytes=None, overflow="overwrite", max_readers=64, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
+    """Stream(shape=None, dtype=None, *, slots=8, slot_bytes=None, overflow="overwrite", max_readers=64, name=None, \
+exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     One to many: each message that a writer puts goes to every reader; there may be any number of writers, in any
     processes.
 
     With a `shape`, messages are NumPy arrays of that shape and `dtype` (default "f8"); without one, they are any
-    objects, stored as in a Queue; an object larger than `slot_bytes` (default 1984) takes several slots. The stream keeps
-    the newest `slots` messages, and beside them those that readers look at in `with reader.read()`; its memory grows for
-    these, and shrinks again. `overflow="overwrite"`: writers never wait, and a slow reader loses the oldest messages
-    and knows how many (`reader.lost`). `overflow="block"`: writers wait for the slowest living reader, and every
-    reader gets everything. A message is never seen torn or half made, whoever dies. `max_readers`: how many readers
-    there can be at once; `seats`: how many processes can attach at once.
+    objects, stored as in a Queue; an object larger than `slot_bytes` (default 1984) takes several slots. The stream
+    keeps the newest `slots` messages, and beside them those that readers look at in `with reader.read()`; its memory
+    grows for these, and shrinks again. `overflow="overwrite"`: writers never wait, and a slow reader loses the oldest
+    messages and knows how many (`reader.lost`). `overflow="block"`: writers wait for the slowest living reader, and
+    every reader gets everything. A message is never seen torn or half made, whoever dies. `max_readers`: how many
+    readers there can be at once; `seats`: how many processes can attach at once.
     Raises TypeError, ValueError, FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing
-    structure differs, OutOfSharedMemory. Method: slots and hazard pointers, docs/decisions/0021.
+    structure differs, OutOfSharedMemory. Method: slots and hazard pointers, docs/decisions/0019.
     """
 
     __class_getitem__ = classmethod(types.GenericAlias)
@@ -307,13 +311,12 @@ cdef class Stream(Handle):
     def aput(self, item, block=True, timeout=None, *, blocking=None):
         """Publish as `put` does, without blocking the event loop; a coroutine. A cancelled task has put nothing.
         """
-        cdef Segment segment = self._segment()
-        cdef sk_stream_claim claim
         cdef Slot slot
         cdef Plain own
         cdef Parcel parcel
         cdef Py_buffer source
         cdef sk_part part
+        self._segment()
         if self.form.shape is not None:
             item = fitting(self.form, item)
             PyObject_GetBuffer(item, &source, PyBUF_SIMPLE)
@@ -339,7 +342,7 @@ cdef class Stream(Handle):
         """
         self._segment()
         if self.form.shape is None:
-            raise TypeError("write() is for streams of arrays, Stream(shape, dtype): this one has any objects; use put()")
+            raise TypeError("write() is for streams of arrays, Stream(shape, dtype); to a stream of objects use put()")
         cdef Writing writing = Writing.__new__(Writing)
         writing.stream = self
         writing.willing = block if blocking is None else blocking
@@ -372,8 +375,8 @@ cdef class Stream(Handle):
     # --- readers ----------------------------------------------------------------------------------------
 
     def reader(self, start="next"):
-        """Return a new reader. `start`: "next", the first message that is put from now on; "oldest", the oldest one that
-        the stream still has; "latest", the newest one.
+        """Return a new reader. `start`: "next", the first message that is put from now on; "oldest", the oldest one
+        that the stream still has; "latest", the newest one.
 
         Raises ValueError, and RuntimeError if the stream has `max_readers` readers.
         """
@@ -468,8 +471,8 @@ cdef class Stream(Handle):
         return sk_stream_of(self.s).state != 0
 
     def shutdown(self, immediate=False):
-        """End the stream, for all processes: every `put` raises ShutDown, and readers when they have read what is there,
-        or at once if `immediate`.
+        """End the stream, for all processes: every `put` raises ShutDown, and readers do when they have read what is
+        there, or at once if `immediate`.
         """
         cdef Segment segment = self._segment()
         cdef cbool at_once = immediate
@@ -577,12 +580,6 @@ cdef int claim_for(Segment segment, uint64_t payload, uint32_t kind, sk_stream_c
         raise ShutDown
     if rc != SK_OK:
         refuse(rc, payload, segment)
-    return 0
-
-
-cdef int publish(Segment segment, sk_stream_claim *claim, bint willing, object timeout, uint64_t payload) except -1:
-    """Publish a claimed message, waiting for room. If it raises, nothing is published."""
-    put_or_publish(segment, NULL, 0, 0, payload, claim, willing, timeout)
     return 0
 
 

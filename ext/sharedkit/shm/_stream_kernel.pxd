@@ -101,4 +101,3 @@ cdef extern from *:
 
 cdef enum:
     KIND_ELEMENTS = 64       # of a message of the array form; other kinds: see _codec.pxd
-

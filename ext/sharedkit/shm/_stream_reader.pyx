@@ -19,7 +19,7 @@ from sharedkit._core.frames import Frame, expire
 from sharedkit._core.interrupts cimport attend, unanswered
 from sharedkit._core.iteration import until_shutdown
 from sharedkit._core.segment cimport (
-    SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_EXCESS, SK_FULL, SK_INTERRUPTED, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
+    SK_BUSY, SK_EMPTY, SK_EXCESS, SK_FULL, SK_INTERRUPTED, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Dropped, Handle, Segment, closed, deadline_of, ends_anywhere, is_too_long, keep, refuse, sk_now_ns, sk_segment,
 )
 from sharedkit._core.watcher cimport Waiter, pending, sk_waits_aside
@@ -151,7 +151,7 @@ cdef class StreamReader(Handle):
 
     __class_getitem__ = classmethod(types.GenericAlias)
 
-    def __init__(self):
+    def __init__(self, *args, **kwargs):
         raise TypeError("a stream makes its readers: stream.reader()")
 
     cdef open(self, Segment segment, Form form, sk_stream_begin_at at, uint64_t position, uint64_t lost):

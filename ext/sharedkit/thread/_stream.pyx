@@ -244,7 +244,7 @@ cdef class Stream(SharedStream):
         """
         self._segment()
         if self.form.shape is None:
-            raise TypeError("write() is for streams of arrays, Stream(shape, dtype): this one has any objects; use put()")
+            raise TypeError("write() is for streams of arrays, Stream(shape, dtype); to a stream of objects use put()")
         cdef Filling filling = Filling.__new__(Filling)
         filling.stream = self
         filling.willing = block if blocking is None else blocking

@@ -22,7 +22,7 @@ class Block(AbstractContextManager[T_co], AbstractAsyncContextManager[T_co], Pro
     """One `with` or `async with` block."""
 
 
-class StreamReader(Handle, Protocol[T]):
+class StreamReader(Handle, Protocol[T_co]):
     """A reader of a stream, with a position of its own; `stream.reader()` makes one.
 
     Each message goes to every reader. If several threads or tasks use one reader, each message goes to one of them. A
@@ -37,14 +37,14 @@ class StreamReader(Handle, Protocol[T]):
         *,
         blocking: bool | None = None,
         out: NDArray[Any] | None = None,
-    ) -> T:
+    ) -> T_co:
         """Return the next message, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
         An array is a copy; `out`: an array of the same shape and dtype into which it is copied. Raises queue.Empty,
         ShutDown when the stream has ended and everything is read.
         """
 
-    def get_nowait(self) -> T:
+    def get_nowait(self) -> T_co:
         """Same as get(block=False)."""
 
     def latest(
@@ -54,16 +54,14 @@ class StreamReader(Handle, Protocol[T]):
         *,
         blocking: bool | None = None,
         out: NDArray[Any] | None = None,
-    ) -> T:
+    ) -> T_co:
         """Return the newest message and go on behind it; what is skipped does not count as lost.
 
         Waits only for the first message of the stream; returns the same message again while there is no newer one.
         Raises as `get` does.
         """
 
-    def read(
-        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> Block[T]:
+    def read(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> Block[T_co]:
         """Return a block around the next message: `with reader.read() as view`. The view of an array is read-only, is
         no copy, and stays as it is; behind the block, using it raises ValueError. Entering raises as `get` does."""
 
@@ -74,7 +72,7 @@ class StreamReader(Handle, Protocol[T]):
         *,
         blocking: bool | None = None,
         out: NDArray[Any] | None = None,
-    ) -> T: ...
+    ) -> T_co: ...
 
     async def alatest(
         self,
@@ -83,17 +81,15 @@ class StreamReader(Handle, Protocol[T]):
         *,
         blocking: bool | None = None,
         out: NDArray[Any] | None = None,
-    ) -> T: ...
+    ) -> T_co: ...
 
-    def aread(
-        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> Block[T]:
+    def aread(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> Block[T_co]:
         """Same as `read`, for `async with`."""
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[T_co]:
         """Yield messages until the stream has ended and everything is read."""
 
-    def __aiter__(self) -> AsyncIterator[T]:
+    def __aiter__(self) -> AsyncIterator[T_co]:
         """Yield messages until the stream has ended and everything is read."""
 
     def __len__(self) -> int:
@@ -139,9 +135,7 @@ class Stream(Handle, Protocol[T]):
         seats: int = 192,
     ) -> None: ...
 
-    def put(
-        self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> None:
+    def put(self, item: T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> None:
         """Publish `item`; an array is copied. With overflow="block", wait for room up to `timeout` seconds if `block`.
 
         Raises queue.Full, ShutDown; TypeError and ValueError for an array of another dtype or shape.

@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import GenericAlias
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 from sharedkit._core.segment import Handle, Segment
 from sharedkit._core.watcher import Waiter
@@ -16,6 +17,7 @@ _T_co = TypeVar("_T_co", covariant=True)
 
 class _Block(AbstractContextManager[_T_co], AbstractAsyncContextManager[_T_co], Protocol[_T_co]): ...
 
+@disjoint_base
 class Form:
     """What the messages of a stream are: arrays of one shape and dtype, or any objects."""
 
@@ -24,19 +26,24 @@ class Form:
     nbytes: int
     def __init__(self, shape: tuple[int, ...] | None, dtype: np.dtype[Any] | None) -> None: ...
 
+@disjoint_base
 class Registration: ...
+
+@disjoint_base
 class Slot: ...
 
+@disjoint_base
 class Reading:
     def __enter__(self) -> Any: ...
     def __exit__(self, *exc: object) -> None: ...
     async def __aenter__(self) -> Any: ...
     async def __aexit__(self, *exc: object) -> None: ...
 
+@disjoint_base
 class StreamReader(Handle, Generic[_T]):
     """A reader of a stream, with a position of its own: `stream.reader()` makes one."""
 
-    def __init__(self) -> NoReturn: ...
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
     def __class_getitem__(cls, item: Any, /) -> GenericAlias: ...
     def get(
         self,
@@ -55,9 +62,7 @@ class StreamReader(Handle, Generic[_T]):
         blocking: bool | None = None,
         out: NDArray[Any] | None = None,
     ) -> _T: ...
-    def read(
-        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> _Block[_T]: ...
+    def read(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> _Block[_T]: ...
     def aget(
         self,
         block: bool = True,
@@ -97,4 +102,5 @@ class Traveller:
 
 def arrived(stream: Any, position: int, lost: int) -> StreamReader[Any]: ...
 
+@disjoint_base
 class ReadWaiter(Waiter): ...

@@ -3,6 +3,7 @@
 from typing import Any, SupportsIndex, TypeVar
 
 from numpy.typing import DTypeLike, NDArray
+from typing_extensions import disjoint_base
 
 from sharedkit._core.watcher import Waiter
 from sharedkit.segments import Blueprint
@@ -20,6 +21,7 @@ def blueprint(
     max_readers: SupportsIndex,
 ) -> Blueprint: ...
 
+@disjoint_base
 class Filling:
     def __enter__(self) -> NDArray[Any]: ...
     def __exit__(self, kind: object, error: object, trace: object) -> None: ...
@@ -31,4 +33,5 @@ class Reader(StreamReader[_T]): ...
 class Stream(shared.Stream[_T]):
     """A stream for the threads of one process."""
 
+@disjoint_base
 class PublishWaiter(Waiter): ...

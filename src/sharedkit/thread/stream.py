@@ -14,7 +14,7 @@ __all__ = ["Stream"]
 
 @registry.opens(KIND_STREAM)
 @with_own_methods
-class Stream(_stream.Stream):
+class Stream(_stream.Stream[Any]):
     """Stream(shape=None, dtype=None, *, slots=8, slot_bytes=None, overflow="overwrite", max_readers=64, name=None,
     exist_ok=False, persist=False, seats=192)
 
