@@ -9,7 +9,7 @@ from cpython.object cimport PyObject
 
 # How CPython calls a method that takes any arguments (METH_FASTCALL | METH_KEYWORDS): `n` positional ones, then those
 # that the tuple `names` names; NULL: none.
-ctypedef object (*method_call)(object self, PyObject **args, Py_ssize_t n, PyObject *names)
+ctypedef object (*method_call)(object self, PyObject *const *args, Py_ssize_t n, PyObject *names)
 
 cdef extern from *:
     """

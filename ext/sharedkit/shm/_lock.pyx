@@ -380,11 +380,11 @@ cdef class Lock(Mutex):
 cdef method_call lock_acquire, lock_release, lock_enter, lock_exit    # as Cython compiled them
 
 
-cdef object acquire_lock(Lock self, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object acquire_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
     return self.take() if n == 0 and names is NULL else lock_acquire(self, args, n, names)
 
 
-cdef object release_lock(Lock self, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object release_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
     if n != 0 or names is not NULL:
         return lock_release(self, args, n, names)
     if self.mutex is NULL:
@@ -392,11 +392,11 @@ cdef object release_lock(Lock self, PyObject **args, Py_ssize_t n, PyObject *nam
     self.free()
 
 
-cdef object enter_lock(Lock self, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object enter_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
     return self.take() if n == 0 and names is NULL else lock_enter(self, args, n, names)
 
 
-cdef object exit_lock(Lock self, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object exit_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
     if n != 3 or names is not NULL:
         return lock_exit(self, args, n, names)
     if self.mutex is NULL:
@@ -717,21 +717,21 @@ cdef class RLock(Mutex):
 cdef method_call rlock_acquire, rlock_release, rlock_enter, rlock_exit    # as Cython compiled them
 
 
-cdef object acquire_rlock(RLock self, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object acquire_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
     return self.take(FOR_EVER) if n == 0 and names is NULL else rlock_acquire(self, args, n, names)
 
 
-cdef object release_rlock(RLock self, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object release_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
     if n != 0 or names is not NULL:
         return rlock_release(self, args, n, names)
     self.free()
 
 
-cdef object enter_rlock(RLock self, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object enter_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
     return self.take(FOR_EVER) if n == 0 and names is NULL else rlock_enter(self, args, n, names)
 
 
-cdef object exit_rlock(RLock self, PyObject **args, Py_ssize_t n, PyObject *names):
+cdef object exit_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
     if n != 3 or names is not NULL:
         return rlock_exit(self, args, n, names)
     self.free()
