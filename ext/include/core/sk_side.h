@@ -26,24 +26,16 @@ typedef struct sk_side {
 _Static_assert(sizeof(sk_side) == SK_LINE && offsetof(sk_side, token) == 8 && offsetof(sk_side, waiters) == 16,
                "diagram and struct agree");
 
-#define SK_LOW_HALF (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__) /* which 32 bits of a 64-bit word in memory are the low ones */
-
 /* Called inside the exclusion, after the waiter found its condition false: prepare. Returns the value to park on. */
 static inline uint32_t sk_side_raise(sk_side *d) { return sk_eventcount_prepare(&d->event); }
 
-/* Before a wait is announced, outside the exclusion: spin while the low half of a position is that of `seen`. A thread
- * that changes the condition meanwhile finds no waiter announced, and makes no system call to wake one. */
-static inline void sk_side_spin(sk_segment *s, const uint64_t *position, uint64_t seen) {
-    sk_spin_while(&s->waiter, (const uint32_t *)(const void *)position + SK_LOW_HALF, (uint32_t)seen);
-}
-
-/* Sleep for one slice at most, unless a thread has notified since `raised` was returned. `spins`: spin first. SK_OK:
- * check the condition again; SK_TIMEOUT; SK_INTERRUPTED. */
-static inline int sk_side_park(sk_segment *s, sk_side *d, uint32_t raised, bool spins, uint64_t until, sk_wait_state *wait) {
+/* Sleep for one slice at most, unless a thread has notified since `raised` was returned. SK_OK: check the condition
+ * again; SK_TIMEOUT; SK_INTERRUPTED. */
+static inline int sk_side_park(sk_segment *s, sk_side *d, uint32_t raised, uint64_t until, sk_wait_state *wait) {
     uint64_t slice = sk_wait_state_take_token(s, &d->token, wait, SK_PARK_SLICE_NS);
     if (wait->yielding_since != 0) slice = SK_WAIT_STATE_STEP_NS;
     sk_wait_state_register(s, d->waiters, wait);
-    if (spins && sk_spin_while(&s->waiter, &d->event, raised)) return SK_OK;
+    if (sk_spin_while(&s->waiter, &d->event, raised)) return SK_OK;
     return sk_park_slice(&s->waiter, &d->event, raised, slice, until);
 }
 

@@ -24,12 +24,11 @@ from sharedkit._core.segment cimport (
 )
 from sharedkit._core.watcher cimport no_task_queued
 from sharedkit.aio._lazy cimport coroutines, waiting
-from sharedkit.shm._waiting cimport SK_HAS_GIL, sk_wait_state, this_thread
+from sharedkit.shm._waiting cimport sk_wait_state, this_thread
 from sharedkit.thread import registry
 from sharedkit.thread._items cimport (
     EVERYBODY, FIRST, Items, ended, new_items, nones, place_in, put_some, sk_side, sk_side_awaited, sk_side_end,
-    sk_side_must_yield, sk_side_notify, sk_side_park, sk_side_raise, sk_side_spin, sk_side_waiting, sk_store64_relaxed,
-    take,
+    sk_side_must_yield, sk_side_notify, sk_side_park, sk_side_raise, sk_side_waiting, sk_store64_relaxed, take,
 )
 from sharedkit.thread._ranking cimport NOTHING, Place, first_runs
 from sharedkit.thread._waiters cimport GETTING, PutWaiter, get_waiter, join_waiter, key_of, put_waiter
@@ -360,13 +359,13 @@ cdef class Queue(Handle):
         cdef Segment segment = self.segment
         cdef Wait wait
         cdef bint over = False
-        begin(&wait, q.joiners, NULL, FOR_EVER)
+        begin(&wait, q.joiners, FOR_EVER)
         try:
             while True:
                 with cython.critical_section(q):
                     over = q.unfinished == 0
                     if not over:
-                        announce(&wait)
+                        wait.raised = sk_side_raise(wait.side)
                 if over:
                     break
                 sleep(segment, &wait)
@@ -516,47 +515,26 @@ cdef class PriorityQueue(Queue):
 
 cdef struct Wait:
     sk_side *side
-    const uint64_t *position     # changes when the wait may end; NULL: unknown
-    uint64_t seen
-    bint spins               # whether to spin until the position changes, before the wait is announced
     uint64_t until
     uint32_t raised
     bint over                # whether the time of the wait is over; then the wait polls once more
     sk_wait_state wait
 
 
-cdef void begin(Wait *wait, sk_side *side, const uint64_t *position, uint64_t until) noexcept:
+cdef void begin(Wait *wait, sk_side *side, uint64_t until) noexcept:
     memset(wait, 0, sizeof(wait[0]))
-    wait.side, wait.position, wait.until, wait.wait.thread = side, position, until, this_thread()
-
-
-cdef inline void announce(Wait *wait) noexcept:
-    """Announce the waiter; called inside the exclusion, when there is nothing to get.
-
-    Without a GIL the thread spins first, and is announced if that was in vain. (With a GIL it must hand over the GIL,
-    which takes longer than a wake-up.)"""
-    wait.spins = not SK_HAS_GIL and not wait.spins and wait.position is not NULL
-    if wait.spins:
-        wait.seen = wait.position[0]
-    else:
-        wait.raised = sk_side_raise(wait.side)
+    wait.side, wait.until, wait.wait.thread = side, until, this_thread()
 
 
 cdef int sleep(Segment segment, Wait *wait) except -1:
-    """Sleep one slice, or spin, after a poll that called `announce`. Raises what signal handlers raise,
+    """Sleep one slice, after a poll that announced the waiter (`sk_side_raise`). Raises what signal handlers raise,
     whatever ended the sleep: after the check for signals, the call returns an item without waiting for the GIL again.
     Raises OverflowError."""
     cdef int rc
     if is_too_long(wait.until):
         raise timeouts.too_long()
-    if wait.spins:
-        with nogil:
-            sk_side_spin(segment.s, wait.position, wait.seen)
-        return 0
     with nogil:
-        rc = sk_side_park(
-            segment.s, wait.side, wait.raised, SK_HAS_GIL or wait.position is NULL, wait.until, &wait.wait
-        )
+        rc = sk_side_park(segment.s, wait.side, wait.raised, wait.until, &wait.wait)
     if rc == SK_TIMEOUT:
         wait.over = True
     if rc == SK_INTERRUPTED:
@@ -572,7 +550,7 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
     cdef object taken = None
     if ended(q):
         raise ShutDown
-    begin(&wait, q.getters, &q.tail, deadline_of(timeout) if willing else 0)
+    begin(&wait, q.getters, deadline_of(timeout) if willing else 0)
     try:
         while True:
             with cython.critical_section(q):
@@ -583,7 +561,7 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
                 elif q.state != 0:
                     shut = True
                 if willing and not (got or shut or wait.over):
-                    announce(&wait)
+                    wait.raised = sk_side_raise(wait.side)
             if got:
                 break
             if shut:
@@ -625,7 +603,7 @@ cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ss
     cdef Place place = place_in(q)
     cdef Py_ssize_t done = 0, before
     cdef bint shut = False, all_in = False, wants = False
-    begin(&wait, q.putters, &q.head, until)
+    begin(&wait, q.putters, until)
     try:
         while True:
             before = done
@@ -638,7 +616,7 @@ cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ss
                 all_in = not shut and done == len(batch)
                 wants = not shut and place is not None and place.wants != NOTHING
                 if until != 0 and not (all_in or shut or wait.over or wants):
-                    announce(&wait)
+                    wait.raised = sk_side_raise(wait.side)
             put[0] = done
             if done > before:
                 sk_side_notify(q.getters, 1 if done - before == 1 else EVERYBODY)

@@ -87,7 +87,7 @@ cdef class SideWaiter(Waiter):
             if is_too_long(self.until):
                 raise timeouts.too_long()
             sk_waits_aside(&self.aside)
-            rc = sk_side_park(self.segment.s, self.side, raised, False, self.until, &self.wait)
+            rc = sk_side_park(self.segment.s, self.side, raised, self.until, &self.wait)
             sk_waits_aside(NULL)
             if rc == SK_INTERRUPTED:
                 return pending()
