@@ -160,12 +160,17 @@ static SK_COLD int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
     return SK_EXCESS;
 }
 
+/* Release the mutex, which this process holds. */
+static inline void sk_mutex_give_own(sk_mutex *m) {
+    if (__builtin_expect(sk_load32_relaxed(&m->poisoned) != 0, 0)) sk_store32_relaxed(&m->poisoned, 0);
+    sk_mutex_free(m);
+}
+
 /* Release the mutex: SK_OK; SK_EXCESS: it was free; SK_NO_SEAT. */
 static inline int sk_mutex_give(const sk_segment *s, sk_mutex *m) {
     uint32_t owner = sk_lock_owner(&m->word);
     if (__builtin_expect(owner == 0 || owner != sk_me(s), 0)) return sk_mutex_give_slow(s, m);
-    if (__builtin_expect(sk_load32_relaxed(&m->poisoned) != 0, 0)) sk_store32_relaxed(&m->poisoned, 0);
-    sk_mutex_free(m);
+    sk_mutex_give_own(m);
     return SK_OK;
 }
 

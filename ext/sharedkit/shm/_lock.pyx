@@ -14,6 +14,7 @@ from sharedkit._core.segment cimport (
     Dropped, Handle, Segment, closed, create_segment, holder_text, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
     sk_segment,
 )
+from sharedkit._core.shortcuts cimport PyObject, install_shortcut, method_call
 from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, leaving, waiting
 from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, this_thread, until_of, wait_in
@@ -24,6 +25,7 @@ cdef extern from "platform/sk_atomic.h" nogil:
 
 cdef extern from "structures/sk_rlock.h" nogil:
     cbool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) noexcept
+    int sk_rlock_try_free(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
     int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
     int sk_rlock_take(sk_segment *s, sk_mutex *m, uint64_t count, uint64_t until, sk_wait_state *wait) noexcept
     int sk_rlock_free(const sk_segment *s, sk_mutex *m) noexcept
@@ -343,9 +345,11 @@ cdef class Lock(Mutex):
         """
         return self.snapshot("Lock", 1)
 
+    @cython.binding(False)
     def __enter__(self):
         return self.take()
 
+    @cython.binding(False)
     def __exit__(self, kind, error, trace):
         if self.mutex is NULL:
             closed(self)
@@ -371,6 +375,39 @@ cdef class Lock(Mutex):
         owner = self.owner
         state = "unlocked" if owner is None else "locked"
         return f"<{state} sharedkit.Lock object owner={owner} name={self.name!r} at {id(self):#x}>"
+
+
+cdef method_call lock_acquire, lock_release, lock_enter, lock_exit    # as Cython compiled them
+
+
+cdef object acquire_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    return self.take() if n == 0 and names is NULL else lock_acquire(self, args, n, names)
+
+
+cdef object release_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    if n != 0 or names is not NULL:
+        return lock_release(self, args, n, names)
+    if self.mutex is NULL:
+        closed(self)
+    self.free()
+
+
+cdef object enter_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    return self.take() if n == 0 and names is NULL else lock_enter(self, args, n, names)
+
+
+cdef object exit_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    if n != 3 or names is not NULL:
+        return lock_exit(self, args, n, names)
+    if self.mutex is NULL:
+        closed(self)
+    self.free()
+
+
+lock_acquire = install_shortcut(Lock.__dict__["acquire"], <method_call>acquire_lock)
+lock_release = install_shortcut(Lock.__dict__["release"], <method_call>release_lock)
+lock_enter = install_shortcut(Lock.__dict__["__enter__"], <method_call>enter_lock)
+lock_exit = install_shortcut(Lock.__dict__["__exit__"], <method_call>exit_lock)
 
 
 def lock_of(arrive, arguments):
@@ -477,14 +514,19 @@ cdef class RLock(Mutex):
     @cython.final
     cdef bint take(self, uint64_t until) except -1:
         """Take the lock once more, waiting no later than `until`; return whether it was taken."""
+        cdef uint32_t name = this_thread()
         if self.mutex is NULL:
             closed(self)
-        cdef uint32_t name = caller_of(self)
-        if self.mutex is NULL:    # while Python found the running task, another thread may have closed it
-            closed(self)
-        cdef int rc = sk_rlock_try(self.s, self.mutex, name)
+        cdef int rc = sk_rlock_try_free(self.s, self.mutex, name)
         if rc == SK_OK:
             return True
+        if rc == SK_BUSY:
+            name = caller_of(self)
+            if self.mutex is NULL:    # while Python found the running task, another thread may have closed it
+                closed(self)
+            rc = sk_rlock_try(self.s, self.mutex, name)
+            if rc == SK_OK:
+                return True
         if rc == SK_OWNER_DIED:
             self.tell()
             return True
@@ -557,16 +599,19 @@ cdef class RLock(Mutex):
         Undo one `acquire` of this thread. Raises NotLockedError, which is a RuntimeError and a ValueError, if the
         thread does not hold the lock.
         """
-        if self.mutex is NULL:
-            closed(self)
         self.free()
 
     @cython.final
     cdef int free(self) except -1:
-        cdef uint32_t name = caller_of(self)
-        if self.mutex is NULL:    # for the reason given in `take`
+        cdef uint32_t name = this_thread()
+        if self.mutex is NULL:
             closed(self)
         cdef int rc = sk_rlock_give(self.s, self.mutex, name)
+        if rc == SK_EXCESS:    # the thread does not hold it, but the running task may
+            name = caller_of(self)
+            if self.mutex is NULL:    # for the reason given in `take`
+                closed(self)
+            rc = sk_rlock_give(self.s, self.mutex, name)
         if rc == SK_EXCESS:
             raise errors.NotLockedError("cannot release un-acquired lock")
         if rc != SK_OK:
@@ -640,12 +685,12 @@ cdef class RLock(Mutex):
             self.take_times(FOR_EVER, saved)
             raise
 
+    @cython.binding(False)
     def __enter__(self):
         return self.take(FOR_EVER)
 
+    @cython.binding(False)
     def __exit__(self, kind, error, trace):
-        if self.mutex is NULL:
-            closed(self)
         self.free()
 
     def __aenter__(self):
@@ -667,6 +712,35 @@ cdef class RLock(Mutex):
         state = "unlocked" if owner is None else "locked"
         count = 0 if owner is None else times
         return f"<{state} sharedkit.RLock object owner={owner} count={count} name={self.name!r} at {id(self):#x}>"
+
+
+cdef method_call rlock_acquire, rlock_release, rlock_enter, rlock_exit    # as Cython compiled them
+
+
+cdef object acquire_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    return self.take(FOR_EVER) if n == 0 and names is NULL else rlock_acquire(self, args, n, names)
+
+
+cdef object release_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    if n != 0 or names is not NULL:
+        return rlock_release(self, args, n, names)
+    self.free()
+
+
+cdef object enter_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    return self.take(FOR_EVER) if n == 0 and names is NULL else rlock_enter(self, args, n, names)
+
+
+cdef object exit_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    if n != 3 or names is not NULL:
+        return rlock_exit(self, args, n, names)
+    self.free()
+
+
+rlock_acquire = install_shortcut(RLock.__dict__["acquire"], <method_call>acquire_rlock)
+rlock_release = install_shortcut(RLock.__dict__["release"], <method_call>release_rlock)
+rlock_enter = install_shortcut(RLock.__dict__["__enter__"], <method_call>enter_rlock)
+rlock_exit = install_shortcut(RLock.__dict__["__exit__"], <method_call>exit_rlock)
 
 
 cdef uint32_t asker_of(object lock) except? 0:
