@@ -165,7 +165,9 @@ static inline int sk_bounded_park(sk_segment *s, sk_bounded *p, uint32_t seen, u
     uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
                                                          * a fence, so the next load may be relaxed */
     if (sk_load32_relaxed(&p->free) != seen) return SK_OK;
-    return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+    int rc = sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+    sk_aside_also(&p->free, seen);
+    return rc;
 }
 
 /* One attempt. SK_OK: it took a permit; SK_BUSY: *unheld permits are free; or the result of sk_bounded_lock. A caller

@@ -202,7 +202,10 @@ static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wa
             bool had = sk_rw_has_token(s, wait);
             uint64_t slice = sk_wait_state_take_token(s, &l->token, wait, SK_LOCK_SLICE_NS);
             if (!had && sk_rw_has_token(s, wait)) continue; /* now waiting writers do not matter: try again */
+            uint32_t writer = sk_load32_relaxed(&sk_rw_writer(s)->word);
             rc = sk_park_slice(&s->waiter, &l->open, raised, slice, until);
+            if (writer != 0) sk_aside_also(&sk_rw_writer(s)->word, writer);
+            else sk_aside_briefly(); /* writers only want it: when the token is free, this reader takes it */
             if (rc == SK_OK) continue;
         }
         if (sk_rw_recover(s)) continue;

@@ -70,7 +70,9 @@ static inline int sk_semaphore_park(sk_segment *s, sk_semaphore *p, uint32_t see
     uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
                                                          * a fence, so the next load may be relaxed */
     if (sk_load32_relaxed(&p->value) != seen) return SK_OK;
-    return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+    int rc = sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+    sk_aside_also(&p->value, seen);
+    return rc;
 }
 
 static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t until, sk_wait_state *wait) {
