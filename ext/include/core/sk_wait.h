@@ -151,6 +151,12 @@ static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uin
     return rc == SK_TIMEOUT && end < until ? SK_INTERRUPTED : rc;
 }
 
+/* Whether what was put aside may go on, as far as words tell. */
+static inline bool sk_aside_changed(const sk_aside *aside) {
+    return sk_load32_seq_cst(aside->word) != aside->seen ||
+           (aside->also != NULL && sk_load32_seq_cst(aside->also) != aside->also_seen);
+}
+
 /* After sk_park_slice: what was put aside may go on when *word is not `seen`. */
 static inline void sk_aside_also(uint32_t *word, uint32_t seen) {
     if (__builtin_expect(sk_put_aside == NULL, 1)) return;

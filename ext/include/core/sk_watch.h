@@ -187,10 +187,7 @@ static inline void sk_watch_fire(sk_watch *w, sk_watched *x, const sk_bank *here
     if (b != NULL && b != here) sk_watch_ring_bell(&b->bell);
 }
 
-static inline bool sk_watched_changed(const sk_watched *x) {
-    return sk_load32_seq_cst(x->what.word) != x->what.seen ||
-           (x->what.also != NULL && sk_load32_seq_cst(x->what.also) != x->what.also_seen);
-}
+static inline bool sk_watched_changed(const sk_watched *x) { return sk_aside_changed(&x->what); }
 
 /* Whether deaths and lost wake-ups are looked for on behalf of this wait, which is not in the table. */
 static inline bool sk_watch_covers(const sk_watch *w, const sk_watched *x) {

@@ -222,7 +222,7 @@ static inline void *sk_errand_thread(void *at) {
 typedef pthread_t sk_thread_handle;
 
 static inline int sk_thread_start(sk_thread_handle *thread, void *(*run)(void *), void *with) {
-    const size_t stack = 256u << 10;
+    const size_t stack = 1u << 20;
     pthread_attr_t attr;
     sigset_t all, before;
     pthread_attr_init(&attr);

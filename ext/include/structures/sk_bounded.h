@@ -220,6 +220,25 @@ static inline int sk_bounded_take(sk_segment *s, bool willing, uint64_t until, s
     return rc;
 }
 
+/* Wait until a permit is free, or a dead process holds one, and do not take it: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call
+ * again). */
+static inline int sk_bounded_ready(sk_segment *s, uint64_t until) {
+    sk_bounded *p = sk_bounded_of(s);
+    uint64_t began = 0;
+    for (;;) {
+        if (sk_bounded_free(s, p) > 0) return SK_OK;
+        int rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, &p->free, 0)) continue;
+        if (rc == SK_OK) {
+            uint32_t raised = sk_eventcount_prepare(&p->event); /* W1 */
+            if (sk_load32_relaxed(&p->free) != 0) continue;
+            rc = sk_park_slice(&s->waiter, &p->event, raised, SK_LOCK_SLICE_NS, until);
+            sk_aside_also(&p->free, 0);
+        }
+        if (rc != SK_OK) return sk_bounded_abandoned(s, p) ? SK_OK : rc;
+    }
+}
+
 /* Stop waiting. A notification that woke this thread may have been meant for the next waiter. */
 static inline void sk_bounded_cancel(const sk_segment *s, sk_wait_state *wait) {
     sk_bounded *p = sk_bounded_of(s);

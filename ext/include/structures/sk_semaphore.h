@@ -94,6 +94,22 @@ static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t unt
     }
 }
 
+/* Wait until a permit is free, and do not take it: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again). */
+static inline int sk_semaphore_ready(sk_segment *s, sk_semaphore *p, uint64_t until) {
+    uint64_t began = 0;
+    for (;;) {
+        if (sk_semaphore_value(p) != 0) return SK_OK;
+        int rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, &p->value, 0)) continue;
+        if (rc != SK_OK) return rc;
+        uint32_t raised = sk_eventcount_prepare(&p->event); /* W1 */
+        if (sk_load32_relaxed(&p->value) != 0) continue;
+        rc = sk_park_slice(&s->waiter, &p->event, raised, SK_PARK_SLICE_NS, until);
+        sk_aside_also(&p->value, 0);
+        if (rc != SK_OK) return rc;
+    }
+}
+
 /* Take a permit, waiting until the monotonic time `until`, which is not 0.
  * SK_OK, SK_TIMEOUT, SK_NO_SEAT; SK_INTERRUPTED or SK_FREE: call again with the same wait, or end the wait by
  * sk_semaphore_cancel. */

@@ -23,6 +23,8 @@ cdef extern from "core/sk_watch.h" nogil:
         cbool ended
         cbool unpatrolled    # no thread looks for deaths on behalf of the waits
 
+    cbool sk_aside_changed(const sk_aside *aside) noexcept
+
     # Until this is NULL again, functions of the C code return SK_INTERRUPTED where this thread would sleep.
     void sk_waits_aside(sk_aside *aside) noexcept
 
