@@ -199,6 +199,7 @@ def test_compiled_modules_use_no_tricks_of_the_preprocessor(path: Path) -> None:
 
 ROOT_OF_THE_PACKAGE = {
     "__init__.py", "__main__.py", "context.py", "errors.py", "py.typed", "segments.py", "statistics.py",
+    "waiting.py",
     "_core", "_pyinstaller", "aio", "commands", "compare", "executors", "hashing", "manager", "protocols", "redis",
     "shm", "thread",
 }  # fmt: skip
@@ -213,7 +214,7 @@ LAYERS = (
     r"shm\.(?!executor$).*",
     r"executors(\..*)?",
     r"shm(\.executor)?|thread(\..*)?|manager(\..*)?|redis(\..*)?|protocols(\..*)?",
-    r"context",
+    r"context|waiting",
     r"|_pyinstaller(\..*)?",  # the package itself
     r"compare(\..*)?",
     r"commands(\..*)?",

@@ -48,6 +48,7 @@ from sharedkit.shm import (
     Stream,
     Value,
 )
+from sharedkit.waiting import await_, wait
 
 if _TYPE_CHECKING:
     from sharedkit import hashing as hashing
@@ -100,8 +101,10 @@ __all__ = [
     "Value",
     "WorkerDied",
     "attach",
+    "await_",
     "get_context",
     "register_key",
+    "wait",
 ]
 
 __version__ = "0.1.0"

@@ -55,8 +55,10 @@ EXPECTED = {
     "Value",
     "WorkerDied",
     "attach",
+    "await_",
     "get_context",
     "register_key",
+    "wait",
 }
 
 

@@ -251,7 +251,9 @@ static inline int sk_queue_wait_round(sk_segment *s, uint64_t *position, uint64_
     /* Behind the fence of W1: either these loads see a change, or the process that made it sees the bit. */
     if (sk_load64_relaxed(position) != seen || sk_load32_relaxed(&q->state) != state) return SK_OK;
     if (sk_load64_relaxed(&q->maxsize) != maxsize) return SK_OK;
-    return sk_park_slice(&s->waiter, event, raised, slice, until);
+    int rc = sk_park_slice(&s->waiter, event, raised, slice, until);
+    sk_aside_also(sk_units_word(position), sk_units(seen));
+    return rc;
 }
 
 #endif

@@ -8,6 +8,7 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
+from sharedkit._core import readiness
 from sharedkit._core.differences import unlike
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
@@ -17,13 +18,17 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.shortcuts cimport PyObject, install_shortcut, method_call
 from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, leaving, waiting
-from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, this_thread, until_of, wait_in
+from sharedkit.shm._waiting cimport (
+    ReadyWaiter, SliceWaiter, next_thread, ready, sk_wait_state, this_thread, until_of, wait_in,
+)
 
 
 cdef extern from "platform/sk_atomic.h" nogil:
     uint64_t sk_load64_relaxed(const uint64_t *word) noexcept
 
 cdef extern from "structures/sk_rlock.h" nogil:
+    int sk_mutex_ready(sk_segment *s, sk_mutex *m, uint64_t until) noexcept
+    void sk_mutex_cancel_ready(sk_mutex *m) noexcept
     cbool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) noexcept
     int sk_rlock_try_free(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
     int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
@@ -50,6 +55,46 @@ cdef int take_slice(sk_segment *s, void *mutex, uint64_t until, sk_wait_state *w
 
 cdef void cancel_wait(const sk_segment *s, void *mutex, sk_wait_state *wait) noexcept nogil:
     sk_mutex_cancel(s, <sk_mutex *>mutex, wait)
+
+
+cdef int ready_slice(sk_segment *s, void *mutex, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_mutex_ready(s, <sk_mutex *>mutex, until)
+    sk_waits_aside(NULL)
+    return rc
+
+
+cdef void cancel_ready(const sk_segment *s, void *mutex, sk_wait_state *wait) noexcept nogil:
+    sk_mutex_cancel_ready(<sk_mutex *>mutex)
+
+
+cdef int ready_rlock_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    cdef Wanted *wanted = <Wanted *>what
+    if sk_rlock_mine(s, wanted.mutex, <uint32_t>wanted.count):
+        return SK_OK
+    return ready_slice(s, wanted.mutex, until, wait)
+
+
+cdef void cancel_ready_rlock(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:
+    sk_mutex_cancel_ready((<Wanted *>what).mutex)
+
+
+cdef class ReadyRLock(ReadyWaiter):
+
+    cdef Wanted wanted       # `count` is the number of the thread or task that may hold the lock already
+
+
+def ready_to_acquire(Mutex handle):
+    """Return the wait until the lock can be acquired."""
+    cdef ReadyRLock waiter
+    if handle.mutex is NULL:
+        closed(handle)
+    if not isinstance(handle, RLock):
+        return ready(ReadyWaiter.__new__(ReadyWaiter), handle.segment, ready_slice, cancel_ready, handle.mutex)
+    waiter = ReadyRLock.__new__(ReadyRLock)
+    waiter.wanted.mutex = handle.mutex
+    waiter.wanted.count = caller_of(<RLock>handle)
+    return ready(waiter, handle.segment, ready_rlock_slice, cancel_ready_rlock, &waiter.wanted)
 
 
 cdef class MutexWaiter(SliceWaiter):
@@ -758,4 +803,5 @@ def state_of_rlock(Segment segment):
     return description(lock, lock.statistics())
 
 
+readiness.register(Mutex, {"": ready_to_acquire, "acquire": ready_to_acquire, "aacquire": ready_to_acquire})
 segments.register_kind(segments.Kind(KIND_RLOCK, "RLock", RLock._of, state_of_rlock))

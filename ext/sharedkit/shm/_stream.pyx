@@ -226,7 +226,7 @@ exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
     every reader gets everything. A message is never seen torn or half made, whoever dies. `max_readers`: how many
     readers there can be at once; `seats`: how many processes can attach at once.
     Raises TypeError, ValueError, FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing
-    structure differs, OutOfSharedMemory. Method: slots and hazard pointers, docs/decisions/0019.
+    structure differs, OutOfSharedMemory. Method: slots and hazard pointers, docs/decisions/0021.
     """
 
     __class_getitem__ = classmethod(types.GenericAlias)
