@@ -3,8 +3,10 @@ that the server sends by itself."""
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
+import time
 from contextlib import suppress
 from typing import Any, Literal
 
@@ -19,8 +21,11 @@ class _Connection:
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client, self.server = client, server
         self.listens = False
+        self.ended = False
+        self.moving = 2  # threads that use the sockets
 
     def end(self) -> None:
+        self.ended = True
         for each in (self.client, self.server):
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
@@ -31,8 +36,9 @@ class CutLine:
 
     `arm(what, after)` cuts the line once: both connections end as soon as `after` bytes of that kind have passed on one
     connection, and no further byte of it passes. For a request or its reply, it is the first connection over which a
-    client sends something from then on; for a message of a Redis server, one on which a client has subscribed. Without `after`, nothing is cut, and `passed` counts the bytes. In silence, the server gets everything, and
-    the line ends at the first byte of each reply.
+    client sends something from then on; for a message of a Redis server, one on which a client has subscribed. Without
+    `after`, nothing is cut, and `passed` counts the bytes. In silence, the server gets everything, and the line ends at
+    the first byte of each reply.
     """
 
     def __init__(self, to: tuple[str, int]) -> None:
@@ -44,12 +50,15 @@ class CutLine:
         self._what: What | None = None
         self._left: int | None = None
         self._on: _Connection | None = None
+        self._moving = 0  # how many threads pass something on now
         self.passed = 0
         self.was_cut = False
         self.silent = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, what: What, after: int | None = None) -> None:
+        while not self._is_quiet():  # a message that was sent before is not meant
+            time.sleep(0.0005)
         with self._lock:
             self._what, self._left, self._on = what, after, None
             self.passed, self.was_cut = 0, False
@@ -57,6 +66,16 @@ class CutLine:
     def disarm(self) -> None:
         with self._lock:
             self._what = None
+
+    def _is_quiet(self) -> bool:
+        """Whether all that was sent has passed."""
+        with self._lock:
+            poll = select.poll()
+            for each in self._connections:
+                for side in (each.client, each.server):
+                    if not each.ended:
+                        poll.register(side, select.POLLIN)
+            return not self._moving and not poll.poll(0)
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -70,7 +89,8 @@ class CutLine:
                 for each in (client, server):
                     each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 connection = _Connection(client, server)
-                self._connections.append(connection)
+                with self._lock:
+                    self._connections.append(connection)
                 for way in (self._requests, self._replies):
                     threading.Thread(target=way, args=(connection,), daemon=True).start()
 
@@ -102,21 +122,35 @@ class CutLine:
 
     def _move(self, on: _Connection, source: socket.socket, to: socket.socket, kinds: tuple[What, ...]) -> None:
         with suppress(OSError):
-            while data := source.recv(1 << 16):
-                passes, cut = self._may_pass(data, on, kinds)
-                to.sendall(passes)
+            while True:
+                ready = select.poll()
+                ready.register(source, select.POLLIN)
+                ready.poll()
+                with self._lock:
+                    self._moving += 1
+                try:
+                    data = source.recv(1 << 16)
+                    passes, cut = self._may_pass(data, on, kinds) if data else (b"", True)
+                    to.sendall(passes)
+                finally:
+                    with self._lock:
+                        self._moving -= 1
                 if cut:
                     break
         on.end()
+        with self._lock:
+            on.moving -= 1
+            if on.moving == 0:
+                on.client.close()
+                on.server.close()
+                self._connections.remove(on)
 
     def close(self) -> None:
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for each in self._connections:
+        for each in list(self._connections):
             each.end()
-            each.client.close()
-            each.server.close()
 
     def __enter__(self) -> CutLine:
         return self

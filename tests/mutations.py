@@ -96,6 +96,11 @@ def condition_state(c: Any) -> Any:
     return s.lock.count, s.waiting, s.notified
 
 
+def condition_waits(c: Any) -> Any:
+    s = c.statistics()
+    return s.waiting, s.notified
+
+
 def barrier_state(b: Any) -> Any:
     return b.n_waiting, b.broken
 
@@ -233,11 +238,6 @@ def _simple(cls: str, *args: Any) -> Callable[..., Any]:
     return lambda context, **options: getattr(context, cls)(*args, **options)
 
 
-def _condition_wait(c: Any) -> Any:
-    with c:
-        return c.wait(0)
-
-
 def _set_value(v: Any) -> None:
     v.value = 7
 
@@ -268,7 +268,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("Condition.acquire", _simple("Condition"), nothing, lambda c: c.acquire(), condition_state, takes=True),
     Mutation("Condition.release", _simple("Condition"), acquired, lambda c: c.release(), condition_state, grows=False),
     Mutation("Condition.notify", _simple("Condition"), acquired, lambda c: c.notify(), condition_state, grows=False),
-    Mutation("Condition.wait", _simple("Condition"), nothing, _condition_wait, condition_state, takes=True),
+    Mutation("Condition.wait", _simple("Condition"), acquired, lambda c: c.wait(0), condition_waits),
     Mutation("Barrier.wait", _simple("Barrier", 1), nothing, lambda b: b.wait(), barrier_state),
     Mutation("Barrier.await_", _simple("Barrier", 1), nothing, asynchronously(lambda b: b.await_()), barrier_state),
     Mutation("Barrier.abort", _simple("Barrier", 2), nothing, lambda b: b.abort(), barrier_state, grows=False),
