@@ -63,6 +63,12 @@ class CutLine:
             self._what, self._left, self._on = what, after, None
             self.passed, self.was_cut = 0, False
 
+    def lead_to(self, other: tuple[str, int]) -> None:
+        """Pass new connections on to another server, and end the present ones."""
+        self._to = other
+        for each in list(self._connections):
+            each.end()
+
     def disarm(self) -> None:
         with self._lock:
             self._what = None

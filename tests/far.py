@@ -13,9 +13,33 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-__all__ = ["Far"]
+__all__ = ["CALLS", "HELD", "Far"]
 
 LIMIT = 60.0
+
+HELD: dict[str, tuple[str, str]] = {
+    "Lock": ("Lock({})", "acquire()"),
+    "RLock": ("RLock({})", "acquire()"),
+    "BoundedSemaphore": ("BoundedSemaphore(1, {})", "acquire()"),
+    "RWLock": ("RWLock({})", "acquire_write()"),
+    "Condition": ("Condition({})", "acquire()"),
+}
+"""What a client can hold, so that others get it after its death: constructors with a place for keywords, and calls."""
+
+CALLS: dict[str, tuple[str, str]] = HELD | {
+    "Queue": ("Queue({})", "put(1)"),
+    "Semaphore": ("Semaphore(1, {})", "release()"),
+    "Event": ("Event({})", "set()"),
+    "Barrier": ("Barrier(2, {})", "abort()"),
+    "Counter": ("Counter(0, {})", "add(1)"),
+    "Counters": ("Counters(['a'], {})", "add('a')"),
+    "Dict": ("Dict({})", "update(a=1)"),
+    "Set": ("Set({})", "add(1)"),
+    "Array": ("Array(2, 'i8', {})", "fetch_add(0, 1)"),
+    "Value": ("Value('i', {})", "acquire()"),
+    "RawValue": ("RawValue('i', {})", "__setattr__('value', 3)"),
+}
+"""A constructor and a call for each class of the placement `redis`."""
 
 
 class Far:

@@ -49,7 +49,11 @@ def asynchronously(do: Callable[[Any], Any]) -> Use:
     async def awaited(on: Any) -> Any:
         return await do(on)
 
-    return lambda on: asyncio.run(awaited(on))
+    def run(on: Any) -> Any:
+        return asyncio.run(awaited(on))
+
+    vars(run)["coroutine"] = awaited
+    return run
 
 
 def nothing(_: Any) -> None:

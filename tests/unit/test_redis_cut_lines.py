@@ -14,7 +14,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import Task, until
-from far import Far
+from far import CALLS, HELD, Far
 from namespaces import Namespaces, why_not
 from redis_server import ABSENT, Server, free_port
 
@@ -27,30 +27,6 @@ pytestmark = [
 
 LEASE = 2.0
 SLACK = 5.0  # seconds by which a busy machine may be late
-
-HELD: dict[str, tuple[str, str]] = {
-    "Lock": ("Lock({})", "acquire()"),
-    "RLock": ("RLock({})", "acquire()"),
-    "BoundedSemaphore": ("BoundedSemaphore(1, {})", "acquire()"),
-    "RWLock": ("RWLock({})", "acquire_write()"),
-    "Condition": ("Condition({})", "acquire()"),
-}
-"""What the client that is cut off holds, and how the others take it: constructors and calls."""
-
-CALLS: dict[str, tuple[str, str]] = HELD | {
-    "Queue": ("Queue({})", "put(1)"),
-    "Semaphore": ("Semaphore(1, {})", "release()"),
-    "Event": ("Event({})", "set()"),
-    "Barrier": ("Barrier(2, {})", "abort()"),
-    "Counter": ("Counter(0, {})", "add(1)"),
-    "Counters": ("Counters(['a'], {})", "add('a')"),
-    "Dict": ("Dict({})", "update(a=1)"),
-    "Set": ("Set({})", "add(1)"),
-    "Array": ("Array(2, 'i8', {})", "fetch_add(0, 1)"),
-    "Value": ("Value('i', {})", "acquire()"),
-    "RawValue": ("RawValue('i', {})", "__setattr__('value', 3)"),
-}
-
 
 @pytest.fixture
 def spaces() -> Iterator[Namespaces]:
