@@ -148,6 +148,47 @@ def test_when_a_replica_is_promoted_handles_are_lost_and_what_it_had_can_be_atta
                 all_there(ctx, made)
 
 
+# --- handles that are closed while others use them
+
+
+def test_a_structure_that_is_closed_during_a_heartbeat_costs_no_lease(
+    ctx: Any, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sk.get_context("redis", url=f"{server.url}?db=0", prefix="every") as other, ctx.Counter() as stays:
+        closing = ctx.Counter()
+        other.attach(closing.name)
+        session, base = closing._session, closing._base
+        ask = session.ask_as_keeper
+
+        def closes_first(kind: str, asked: bytes, *method: bytes) -> Any:
+            if asked == base:
+                closing.close()
+            return ask(kind, asked, *method)
+
+        monkeypatch.setattr(session, "ask_as_keeper", closes_first)
+        assert session._beat()
+        assert stays.add() == 1
+
+
+def test_a_call_on_a_structure_that_another_thread_closes_costs_no_lease(ctx: Any, server: Server) -> None:
+    def use(handle: Any) -> None:
+        with pytest.raises(sk.ClosedError):
+            while True:
+                handle.add(1)
+
+    with sk.get_context("redis", url=f"{server.url}?db=0", prefix="every") as other, ctx.Counter() as stays:
+        theirs = other.Counter()
+        for _ in range(100):
+            handle = ctx.attach(theirs.name)
+            users = [Task(use, handle) for _ in range(2)]
+            before = theirs.value
+            until(lambda before=before: theirs.value > before)  # type: ignore[misc]
+            handle.close()
+            for each in users:
+                each.result()
+        assert stays.add() == 1
+
+
 # --- a client that stands still
 
 

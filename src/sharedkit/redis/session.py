@@ -293,10 +293,35 @@ class Session:
     def refusal(self, why: Refused, made: Operation) -> Exception:
         """The exception that a caller gets for a refusal. If the reason is that the lease is over, end the session."""
         if why.code == "SKFENCED":
-            return self.lose("it was not prolonged in time")
+            try:
+                fenced = self._is_fenced(made.base)
+            except ServerGoneError as gone:
+                return gone
+            return self.lose("it was not prolonged in time") if fenced else ClosedError("it was closed meanwhile")
         if why.forgotten:
             return ServerGoneError(f"the server at {self.address.public} forgets functions as soon as it has them")
         return refused(why, self.address.public, made.base)
+
+    def _is_fenced(self, base: bytes) -> bool:
+        """Whether the lease of this session is over. A structure that another thread has closed meanwhile, and others have
+        open, refuses a call as if it were. Raises ServerGoneError."""
+        with self.lock:  # nobody opens or closes a structure meanwhile
+            opened = self.opened.get(base)
+            if opened is None or self.over is not None:
+                return False
+            made = Operation(opened.kind, base, 0, True)
+            lane = self._lane()
+            made.lane = lane.number
+            try:
+                self._exchange(lane, self.bytes_of(made, (b"check", b"0")), opened.kind)
+            except Refused as why:
+                self._idle.append(lane)
+                return why.code == "SKFENCED"
+            except BaseException:
+                self._retire(lane)
+                raise
+            self._idle.append(lane)
+            return False
 
     def _exchange(self, lane: Lane, command: Command, kind: str | None) -> Any:
         """Send a command and read its answer; try again if the connection ends, or if the server does not know the
@@ -486,7 +511,7 @@ class Session:
                 try:
                     self.ask_as_keeper(opened.kind, base, b"beat", self.lease_ms)
                 except Refused as why:
-                    if why.code == "SKFENCED":
+                    if why.code == "SKFENCED" and self._is_fenced(base):
                         self.lose("it was not prolonged in time")
                     elif why.code == "SKGONE":
                         self._structure_gone(base, refused(why, self.address.public, base))
