@@ -176,7 +176,9 @@ def _locks() -> list[Mutation]:
 
         made += [
             Mutation(f"{cls}.acquire", make, nothing, lambda x: x.acquire(), lock_state, takes=True),
-            Mutation(f"{cls}.acquire without waiting", make, nothing, lambda x: x.acquire(False), lock_state, takes=True),
+            Mutation(
+                f"{cls}.acquire without waiting", make, nothing, lambda x: x.acquire(False), lock_state, takes=True
+            ),
             Mutation(f"{cls}.release", make, acquired, lambda x: x.release(), lock_state, grows=False),
             Mutation(f"{cls}.mark_consistent", make, nothing, lambda x: x.mark_consistent(), lock_state, grows=False),
             Mutation(f"async with {cls}", make, nothing, asynchronously(_in_block), lock_state, takes=True),
@@ -288,7 +290,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("Counter.reset", _simple("Counter", 5), nothing, lambda c: c.reset(), counter_state),
     Mutation("Counters.add", _simple("Counters", ["a", "b"]), nothing, lambda c: c.add("b", 2), counters_state),
     Mutation(
-        "Counters.__setitem__", _simple("Counters", ["a", "b"]), nothing, lambda c: c.__setitem__("a", 4), counters_state
+        "Counters.__setitem__",
+        _simple("Counters", ["a", "b"]),
+        nothing,
+        lambda c: c.__setitem__("a", 4),
+        counters_state,
     ),
     Mutation("Dict.__setitem__", _simple("Dict"), three_pairs, lambda d: d.__setitem__("a", 9), dict_state),
     Mutation("Dict.__delitem__", _simple("Dict"), three_pairs, lambda d: d.__delitem__("b"), dict_state, grows=False),

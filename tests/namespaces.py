@@ -95,5 +95,18 @@ class Namespaces:
 
     def slow_down(self) -> None:
         """Let 64 kbit/s pass from the server, and no more than a packet at once: answers come late."""
-        command = "qdisc replace dev line root tbf rate 64kbit burst 2kb latency 2000ms".split()
+        command = [
+            "qdisc",
+            "replace",
+            "dev",
+            "line",
+            "root",
+            "tbf",
+            "rate",
+            "64kbit",
+            "burst",
+            "2kb",
+            "latency",
+            "2000ms",
+        ]
         subprocess.run(["tc", "-n", self.server, *command], check=True, capture_output=True, timeout=60)

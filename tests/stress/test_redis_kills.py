@@ -1,8 +1,9 @@
 """Clients of a Redis server are killed, blocked in each method that waits and just served: what they would have got, or
 held, goes to the client that waits next, and nothing is lost. The run prints a table of it.
 
-The killed client is the first in line and this process the second. "Blocked": the client is killed, and then the thing is
-given. "Served": it is given to the client, which is killed within 3 ms, before or after its method has returned.
+The killed client is the first in line and this process the second. "Blocked": the client is killed, and then the
+thing is given. "Served": it is given to the client, which is killed within 3 ms, before or after its method has
+returned.
 """
 
 from __future__ import annotations
@@ -155,7 +156,10 @@ METHODS = (
         "Queue.put", taken(lambda ctx: ctx.Queue(1), lambda q: q.put("first")), lambda q: q.put("killed"),
         lambda q: q.get(), in_line, all_are_there, lambda q: q.put("other"),
     ),
-    Method("Queue.join", taken(lambda ctx: ctx.Queue(), lambda q: q.put(1)), lambda q: q.join(), lambda q: q.task_done(), in_join, is_over),
+    Method(
+        "Queue.join", taken(lambda ctx: ctx.Queue(), lambda q: q.put(1)), lambda q: q.join(),
+        lambda q: q.task_done(), in_join, is_over,
+    ),
     lock("Lock"),
     lock("RLock"),
     Method("Semaphore.acquire", lambda ctx: ctx.Semaphore(0), acquire, release, in_line, got_it),

@@ -1,5 +1,5 @@
-"""The line to a server of sharedkit is cut after every byte of a request and of its reply: the call has run once, with the
-right result, or it is a ServerGoneError and has run once or not at all; what it took goes back."""
+"""The line to a server of sharedkit is cut after every byte of a request and of its reply: the call has run once, with
+the right result, or it is a ServerGoneError and has run once or not at all; what it took goes back."""
 
 from __future__ import annotations
 

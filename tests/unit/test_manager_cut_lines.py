@@ -82,7 +82,9 @@ def client_in(spaces: Namespaces, space: str, context: str) -> Far:
 
 
 @pytest.mark.filterwarnings("ignore::sharedkit.errors.OwnerDiedWarning")
-@pytest.mark.parametrize("how", ["both", *(pytest.param(each, marks=pytest.mark.stress) for each in ("replies", "link"))])
+@pytest.mark.parametrize(
+    "how", ["both", *(pytest.param(each, marks=pytest.mark.stress) for each in ("replies", "link"))]
+)
 def test_a_client_behind_a_cut_line_gets_an_error_in_time_and_the_others_what_it_held(
     how: str, spaces: Namespaces, context: str
 ) -> None:
@@ -110,7 +112,9 @@ def test_a_client_behind_a_cut_line_gets_an_error_in_time_and_the_others_what_it
         assert near.do("other.result()") == "True"
         assert near.do("permits.acquire()") == "True"
         handed_over = time.monotonic() - began
-        print(f"{how}: call ended after {called:.1f} s, wait {waited:.1f} s, the lock was another's {handed_over:.1f} s")
+        print(
+            f"{how}: call ended after {called:.1f} s, wait {waited:.1f} s, the lock was another's {handed_over:.1f} s"
+        )
         assert max(called, waited, handed_over) < GONE + SLACK
         assert near.do("c.value") in ("0", "1")
 

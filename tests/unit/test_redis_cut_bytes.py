@@ -1,5 +1,6 @@
-"""The line to a Redis server is cut after every byte of a request, of its reply, and of a message that ends a wait: each
-call has run once, with the right result; and if no answer comes at all, it is an error, and what was taken goes back."""
+"""The line to a Redis server is cut after every byte of a request, of its reply, and of a message that ends a wait:
+each call has run once, with the right result. If no answer comes at all, it is an error, and what was taken goes
+back."""
 
 from __future__ import annotations
 
@@ -138,7 +139,9 @@ def test_a_call_that_is_never_answered_is_an_error_and_leaves_nothing_half_done(
 # --- making, opening and closing
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.cls not in ("LifoQueue", "PriorityQueue")], ids=lambda k: k.name)
+@pytest.mark.parametrize(
+    "kind", [kind for kind in KINDS if kind.cls not in ("LifoQueue", "PriorityQueue")], ids=lambda k: k.name
+)
 def test_a_structure_that_is_made_opened_or_closed_over_a_cut_line_is_whole(
     kind: Any, ctx: Any, other: Any, line: CutLine, server: Server
 ) -> None:
@@ -208,10 +211,12 @@ WAITS: dict[str, tuple[Any, Any, Any, Any]] = {
     "Condition.wait": (alone("Condition"), in_condition, notify, True),
     "Barrier.wait": (alone("Barrier", 2), lambda b: b.wait(), lambda b: b.wait(), 0),
     "RWLock.acquire_read": (
-        alone("RWLock", first=lambda x: x.acquire_write()), lambda x: x.acquire_read(), lambda x: x.release_write(), True,
+        alone("RWLock", first=lambda x: x.acquire_write()), lambda x: x.acquire_read(),
+        lambda x: x.release_write(), True,
     ),
     "RWLock.acquire_write": (
-        alone("RWLock", first=lambda x: x.acquire_read()), lambda x: x.acquire_write(), lambda x: x.release_read(), True,
+        alone("RWLock", first=lambda x: x.acquire_read()), lambda x: x.acquire_write(),
+        lambda x: x.release_read(), True,
     ),
 }  # fmt: skip
 

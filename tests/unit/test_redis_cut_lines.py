@@ -1,5 +1,5 @@
-"""Client and Redis server in two network namespaces whose line is cut and restored: the client that was cut off is fenced
-after its lease, and the others go on; a short cut harms nothing."""
+"""Client and Redis server in two network namespaces whose line is cut and restored: the client that was cut off is
+fenced after its lease, and the others go on; a short cut harms nothing."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ pytestmark = [
 
 LEASE = 2.0
 SLACK = 5.0  # seconds by which a busy machine may be late
+
 
 @pytest.fixture
 def spaces() -> Iterator[Namespaces]:
@@ -102,7 +103,9 @@ def test_a_client_behind_a_cut_line_is_fenced_and_the_others_go_on(
         theirs[cls].close()
 
 
-@pytest.mark.parametrize("direction", [{}, {"to_server": False}, {"to_client": False}], ids=["both", "replies", "requests"])
+@pytest.mark.parametrize(
+    "direction", [{}, {"to_server": False}, {"to_client": False}], ids=["both", "replies", "requests"]
+)
 def test_a_cut_that_is_shorter_than_the_lease_harms_nothing(
     direction: dict[str, bool], spaces: Namespaces, server: Server, ctx: Any
 ) -> None:

@@ -1,5 +1,6 @@
-"""What happens to a server happens to every structure in it: functions are flushed, memory ends, the server restarts with
-and without its data, a replica takes its place; and a client is stopped past its lease, or its task is cancelled."""
+"""What happens to a server happens to every structure in it: functions are flushed, memory ends, the server restarts
+with and without its data, a replica takes its place; and a client is stopped past its lease, or its task is
+cancelled."""
 
 from __future__ import annotations
 
@@ -286,7 +287,9 @@ TWINS: dict[str, tuple[Any, Any, Any, Any]] = {
         held(lambda ctx: ctx.Lock(), lambda x: x.acquire()), lambda x: x.aacquire(), lambda x: x.release(),
         lambda x: x.acquire(timeout=30),
     ),
-    "RLock.aacquire": (ByAnotherThread, lambda x: x.lock.aacquire(), lambda x: x.release(), lambda x: x.lock.acquire(timeout=30)),
+    "RLock.aacquire": (
+        ByAnotherThread, lambda x: x.lock.aacquire(), lambda x: x.release(), lambda x: x.lock.acquire(timeout=30),
+    ),
     "Semaphore.aacquire": (
         lambda ctx: ctx.Semaphore(0), lambda s: s.aacquire(), lambda s: s.release(), lambda s: s.acquire(timeout=30),
     ),

@@ -303,8 +303,8 @@ class Session:
         return refused(why, self.address.public, made.base)
 
     def _is_fenced(self, base: bytes) -> bool:
-        """Whether the lease of this session is over. A structure that another thread has closed meanwhile, and others have
-        open, refuses a call as if it were. Raises ServerGoneError."""
+        """Whether the lease of this session is over. A structure that another thread has closed meanwhile, and that
+        other processes have open, refuses a call as if it were. Raises ServerGoneError."""
         with self.lock:  # nobody opens or closes a structure meanwhile
             opened = self.opened.get(base)
             if opened is None or self.over is not None:
