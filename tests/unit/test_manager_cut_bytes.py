@@ -17,6 +17,7 @@ from conformance.watchdog import Task, until
 from cut_line import CutLine
 from mutations import MUTATIONS, Mutation, outcome_of
 from unit.manager_serving import KEY, served
+from unit.tls_certificates import Certificate, made_in
 
 import sharedkit as sk
 
@@ -26,9 +27,15 @@ LOST_WITH_THE_SESSION = {"Queue.aget", "Queue.aget_many", "Semaphore.aacquire"}
 each_mutation = pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
 
 
+@pytest.fixture(scope="module", params=["TCP", pytest.param("TLS", marks=pytest.mark.stress)])
+def certificate(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Certificate | None:
+    return made_in(tmp_path_factory.mktemp("tls")) if request.param == "TLS" else None
+
+
 @pytest.fixture(scope="module")
-def address() -> Iterator[tuple[str, int]]:
-    with served("127.0.0.1:0", limit=1200) as (_, shown):
+def address(certificate: Certificate | None) -> Iterator[tuple[str, int]]:
+    options = () if certificate is None else certificate.options
+    with served("127.0.0.1:0", *options, limit=1200) as (_, shown):
         host, _, port = shown.rpartition(":")
         yield host, int(port)
 
@@ -40,16 +47,18 @@ def line(address: tuple[str, int]) -> Iterator[CutLine]:
 
 
 @pytest.fixture(scope="module")
-def ctx(line: CutLine) -> Iterator[Any]:
+def ctx(line: CutLine, certificate: Certificate | None) -> Iterator[Any]:
     """A context whose connections go over the line."""
-    with sk.get_context("manager", address=line.address, authkey=KEY) as context:
+    ssl = None if certificate is None else certificate.client()
+    with sk.get_context("manager", address=line.address, authkey=KEY, ssl=ssl) as context:
         yield context
 
 
 @pytest.fixture(scope="module")
-def other(address: tuple[str, int]) -> Iterator[Any]:
+def other(address: tuple[str, int], certificate: Certificate | None) -> Iterator[Any]:
     """A context whose connections do not: another session, with the same structures."""
-    with sk.get_context("manager", address=address, authkey=KEY) as context:
+    ssl = None if certificate is None else certificate.client()
+    with sk.get_context("manager", address=address, authkey=KEY, ssl=ssl) as context:
         yield context
 
 
