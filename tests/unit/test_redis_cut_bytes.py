@@ -111,7 +111,7 @@ def gives_up(mutation: Mutation, ctx: Any, other: Any, line: CutLine) -> None:
     if mutation.takes:  # what nobody knows of goes back
         until(lambda: handed_back(mutation, observer, before))
     else:
-        assert mutation.look(observer) in (before, after)
+        until(lambda: mutation.look(observer) in (before, after))
     structure.close()
     observer.close()
 

@@ -364,10 +364,18 @@ class Session:
         try:
             connection = self.address.connect()
         except Restarted as other:
-            self.address.run_id = other.run_id
-            raise self.lose("the server was restarted, or another has taken its place") from None
+            raise self._restarted(other) from None
         self._connections.add(connection)
+        if self.over is not None:  # another thread may have learnt meanwhile that this is another server
+            connection.disconnect()
+            raise self.reason()
         return connection
+
+    def _restarted(self, other: Restarted) -> LeaseLostError:
+        """End the session, because another server answers; after that, and not before, connections to it are made."""
+        why = self.lose("the server was restarted, or another has taken its place")
+        self.address.run_id = other.run_id
+        return why
 
     def connect(self) -> Any:
         """A connection for the tasks."""
@@ -609,8 +617,7 @@ class Session:
             try:
                 connection = self._subscribe()
             except Restarted as other:
-                self.address.run_id = other.run_id
-                self.lose("the server was restarted, or another has taken its place")
+                self._restarted(other)
                 return None
             except SharedkitError:
                 threading.Event().wait(AGAIN)
