@@ -20,6 +20,8 @@ from unit.manager_serving import KEY, served
 from unit.tls_certificates import Certificate, made_in
 
 import sharedkit as sk
+from sharedkit.manager import server
+from sharedkit.manager.client import Client
 
 STEP = 31  # the distance of two cuts, except under `make stress`; a prime
 LOST_WITH_THE_SESSION = {"Queue.aget", "Queue.aget_many", "Semaphore.aacquire"}
@@ -125,3 +127,22 @@ def test_a_call_whose_line_is_cut_at_any_byte_runs_once_or_not_at_all(
     mutation: Mutation, what: Any, ctx: Any, other: Any, line: CutLine
 ) -> None:
     Task(holds_at_each_cut, mutation, what, 1, ctx, other, line).result()
+
+
+def test_a_server_keeps_few_answers_of_threads_that_have_ended_and_none_of_a_session() -> None:
+    here: Any = server.Manager(("127.0.0.1", 0), KEY).get_server()
+    serving = Task(here.serve_forever)
+    try:
+        client = Client(here.address, KEY)
+        for number in range(40):
+            Task(client.call, 0, "create", "Event", f"e{number}", False, False, {"seats": 192}, ()).result()
+        (session,) = here.registry.sessions.values()
+        until(lambda: len(session.channels) == 1)  # the connections of the threads have ended
+        assert 0 < len(session._unconfirmed) <= 16
+        client.close()
+        until(lambda: not here.registry.sessions)
+        assert not session._unconfirmed
+    finally:
+        here.loop.soon(here.loop.stop)
+        serving.result()
+        here.listener.close()

@@ -243,6 +243,7 @@ class ObjectRegistry:
         if session.dead:
             return
         session.dead = True
+        session.keep_none()
         self.sessions.pop(session.ident, None)
         for channel in list(session.channels):
             channel.close()

@@ -55,12 +55,17 @@ class Session:
 
     def keep_last(self, ended: Connection) -> None:
         """Keep the last answer of a connection that has ended: the client may report that it has not come."""
-        if ended.last is not None and not self.dead:
+        if ended.last is not None and ended is not self.life and not self.dead:
             timers = ended.loop.timers
             timer = timers.at(monotonic() + UNCONFIRMED_SECONDS, lambda: self._forget(ended.ident))
             self._unconfirmed[ended.ident] = (*ended.last, timer)
             if len(self._unconfirmed) > MOST_UNCONFIRMED:
                 self._forget(next(iter(self._unconfirmed)))
+
+    def keep_none(self) -> None:
+        """Forget these answers, because the session ends."""
+        for ident in list(self._unconfirmed):
+            self._forget(ident)
 
     def _forget(self, ident: int) -> None:
         if ident in self._unconfirmed:
