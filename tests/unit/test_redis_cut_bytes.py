@@ -22,6 +22,9 @@ from redis_server import ABSENT, Server
 
 import sharedkit as sk
 
+if ABSENT is None:
+    from sharedkit.redis import session
+
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
 
 STEP = 23  # the distance of two cuts in a request, except under `make stress`; a prime
@@ -43,8 +46,12 @@ def line(server: Server) -> Iterator[CutLine]:
 
 @pytest.fixture(scope="module")
 def ctx(line: CutLine) -> Iterator[Any]:
-    """A context whose connections go over the line."""
-    with sk.get_context("redis", url=f"redis://127.0.0.1:{line.address[1]}/0", prefix="cut", lease=LEASE) as context:
+    """A context whose connections go over the line. Its keeper is silent: a cut is meant for a call."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        sk.get_context("redis", url=f"redis://127.0.0.1:{line.address[1]}/0", prefix="cut", lease=LEASE) as context,
+    ):
+        patch.setattr(session, "TICK", LEASE)
         yield context
 
 
@@ -230,9 +237,9 @@ def waiting(structure: Any) -> int:
     )
 
 
-def begun(what: str, structure: Any) -> bool:
+def begun(what: str, structure: Any, server: Server) -> bool:
     if what == "Queue.join":  # its waits are in no statistics
-        return bool(structure._session.waits)
+        return bool(server.ask("LLEN", structure._base + b":second") == 1)
     return waiting(structure) == 1
 
 
@@ -247,7 +254,7 @@ def test_a_wait_whose_message_is_cut_after_any_byte_ends_once(
         own = make(ctx)
         theirs = own if what.startswith(("RWLock", "Bounded")) else other.attach(own.name)
         task = Task(wait, own)
-        until(lambda own=own: begun(what, own))  # type: ignore[misc]
+        until(lambda own=own: begun(what, own, server))  # type: ignore[misc]
         until(lambda: len(server.ask("PUBSUB", "CHANNELS", "*")) == 2)  # both sessions listen again
         line.arm("message", after)
         end(theirs)

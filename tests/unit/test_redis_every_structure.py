@@ -28,6 +28,10 @@ from redis_server import ABSENT, Server
 
 import sharedkit as sk
 
+if ABSENT is None:
+    from sharedkit.redis.operation import Operation
+    from sharedkit.redis.refusals import Refused
+
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
 
 each_mutation = pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
@@ -213,6 +217,14 @@ def test_a_call_on_a_structure_that_another_thread_closes_costs_no_lease(ctx: An
             for each in users:
                 each.result()
         assert stays.add() == 1
+
+
+def test_each_thread_that_is_refused_learns_that_the_lease_is_over(server: Server) -> None:
+    with sk.get_context("redis", url=server.url, prefix="refused") as own, own.Counter() as counter:
+        session = counter._session
+        session.lose("a thread has learnt it")
+        made = Operation(counter.lua, counter._base, 1, False)
+        assert type(session.refusal(Refused("SKFENCED", ""), made)) is sk.LeaseLostError
 
 
 # --- a client that stands still

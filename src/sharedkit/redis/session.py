@@ -297,6 +297,10 @@ class Session:
                 fenced = self._is_fenced(made.base)
             except ServerGoneError as gone:
                 return gone
+            if self.over is not None:  # another thread has learnt it, too
+                why_over = self.reason()
+                assert isinstance(why_over, Exception)
+                return why_over
             return self.lose("it was not prolonged in time") if fenced else ClosedError("it was closed meanwhile")
         if why.forgotten:
             return ServerGoneError(f"the server at {self.address.public} forgets functions as soon as it has them")
