@@ -67,6 +67,10 @@ class LeaseLostError(SharedkitError, ConnectionError):
     """Raised when this process was silent for longer than its lease, so others may have what it held; attach anew."""
 
 
+class LeasesExhausted(SharedkitError, OSError):
+    """Raised when more items of a queue are leased at once than it keeps track of; end some leases first."""
+
+
 class NotLockedError(SharedkitError, RuntimeError, ValueError):
     """Raised when a lock that is not held is released; pair each `release()` with one `acquire()`."""
 

@@ -17,19 +17,21 @@ static inline bool sk_queue_is_empty(const sk_queue *q, uint64_t *tail) {
 }
 
 /* Where a get found its record, under get_lock. */
-typedef struct sk_place {
+typedef struct sk_first {
     uint64_t head; /* position of the record */
     uint64_t tail; /* the record ends before this position */
     uint32_t row;  /* of a record that came back; SK_FORGONE_NO_ROW: it is the one at the head of the queue */
     sk_ring ring;
-} sk_place;
+} sk_first;
 
 /* Under get_lock: find the first record. SK_OK, SK_EMPTY, SK_SHUTDOWN, SK_CORRUPT. */
-SK_HOT static inline int sk_queue_find(sk_segment *s, sk_queue *q, sk_place *at) {
+SK_HOT static inline int sk_queue_find(sk_segment *s, sk_queue *q, sk_first *at) {
     at->head = sk_load64_relaxed(&q->head);
     at->row = SK_FORGONE_NO_ROW;
     if (sk_load32_relaxed(&q->state) == SK_QUEUE_ENDED) return SK_SHUTDOWN;
-    if (__builtin_expect(sk_leases_late(&q->leases), 0)) sk_leases_recover(s, &q->leases, sk_queue_rows(q));
+    if (__builtin_expect(sk_load32_relaxed(&q->leases.rows) != 0, 0) && sk_leases_trim(&q->leases, sk_queue_rows(q)) != 0 &&
+        sk_leases_late(&q->leases))
+        sk_leases_recover(s, &q->leases, sk_queue_rows(q));
     if (__builtin_expect(sk_load32_relaxed(&q->leases.back) != 0, 0)) {
         at->tail = at->head;
         if (sk_leases_first(&q->leases, sk_queue_rows(q), &at->row, &at->head)) {
@@ -62,7 +64,7 @@ static inline bool sk_queue_may_come_back(sk_queue *q) {
  * get_lock.
  * SK_INTERRUPTED is also the result when an item has come. So the caller first handles the signals that arrived during
  * the wait, and only then takes the item. */
-SK_HOT static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, sk_place *at) {
+SK_HOT static inline int sk_queue_begin_get(sk_segment *s, sk_queue *q, sk_call call, sk_first *at) {
     uint64_t began = 0;
     for (;;) {
         uint64_t seen;
@@ -109,7 +111,7 @@ static inline bool sk_queue_glance(sk_segment *s) {
 }
 
 /* Take `items` records at `at`, which end at `next`. */
-SK_HOT static inline void sk_queue_commit_get(sk_queue *q, const sk_place *at, uint64_t next, uint32_t items) {
+SK_HOT static inline void sk_queue_commit_get(sk_queue *q, const sk_first *at, uint64_t next, uint32_t items) {
     if (__builtin_expect(at->row != SK_FORGONE_NO_ROW, 0)) {
         sk_store64_release(&sk_queue_rows(q)[at->row].word, 0); /* commits the get of a record that came back */
         sk_queue_free_get(q);
@@ -121,7 +123,7 @@ SK_HOT static inline void sk_queue_commit_get(sk_queue *q, const sk_place *at, u
 }
 
 /* Lease the record at `at`, which ends at `next`. SK_TOO_MANY: no row is free. */
-SK_HOT static inline int sk_queue_commit_lease(sk_segment *s, sk_queue *q, const sk_place *at, uint64_t next,
+SK_HOT static inline int sk_queue_commit_lease(sk_segment *s, sk_queue *q, const sk_first *at, uint64_t next,
                                                sk_lease *lease) {
     sk_lease_row *row = sk_queue_rows(q);
     uint32_t me = sk_me(s);
@@ -151,7 +153,7 @@ SK_HOT static inline int sk_queue_commit_lease(sk_segment *s, sk_queue *q, const
 SK_HOT static inline int sk_queue_take(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_lease *lease,
                                        sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    sk_place at;
+    sk_first at;
     int rc = sk_queue_begin_get(s, q, call, &at);
     if (rc != SK_OK) return rc;
     rc = sk_queue_read_head(&at.ring, at.head, at.tail, found);
@@ -179,7 +181,7 @@ SK_HOT static inline int sk_queue_get(sk_segment *s, void *to, uint64_t room, sk
 static inline int sk_queue_take_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, sk_lease *lease,
                                       sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    sk_place at;
+    sk_first at;
     call.willing = false;
     int rc = sk_queue_begin_get(s, q, call, &at);
     if (rc != SK_OK) return rc == SK_EMPTY ? SK_LARGER : rc;
@@ -205,7 +207,7 @@ static inline int sk_queue_get_found(sk_segment *s, void *to, uint64_t skip, con
 /* Wait as a get does, but take nothing: copy the first `room` bytes of the first record, which *found describes. */
 static inline int sk_queue_look(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    sk_place at;
+    sk_first at;
     int rc = sk_queue_begin_get(s, q, call, &at);
     if (rc != SK_OK) return rc;
     rc = sk_queue_read_head(&at.ring, at.head, at.tail, found);
@@ -224,7 +226,7 @@ static inline int sk_queue_look(sk_segment *s, void *to, uint64_t room, sk_found
 static inline int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units,
                                        sk_found *found, sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    sk_place at = {0};
+    sk_first at = {0};
     uint64_t end, room = *units;
     uint32_t most = *items, n = 0;
     *items = 0;

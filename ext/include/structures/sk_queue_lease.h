@@ -17,6 +17,27 @@ static inline int sk_queue_lease_found(sk_segment *s, void *to, uint64_t skip, c
     return sk_queue_take_found(s, to, skip, wanted, lease, call);
 }
 
+/* Copy the payload of a leased record, which has `size` bytes. SK_OK; SK_GONE: the lease has ended, or is another
+ * process's; SK_CORRUPT; and the results of sk_queue_lock_get. */
+static inline int sk_queue_read_lease(sk_segment *s, const sk_lease *lease, void *to, uint64_t size, sk_call call) {
+    sk_queue *q = sk_queue_of(s);
+    const sk_lease_row *row = sk_queue_rows(q);
+    sk_ring r = {0};
+    sk_found found;
+    if (lease->word == 0 || lease->row >= SK_LEASES_ROWS) return SK_GONE;
+    int rc = sk_queue_lock_get(s, q, call);
+    if (rc != SK_OK) return rc;
+    uint64_t head = sk_load64_relaxed(&q->head), record = sk_load64_relaxed(&row[lease->row].record);
+    if (sk_lease_owner(lease->word) != sk_me(s) || sk_load64_relaxed(&row[lease->row].word) != lease->word) rc = SK_GONE;
+    else rc = sk_queue_ring(s, q, &r);
+    if (rc == SK_OK && !sk_ring_spans(&r, sk_units(record), sk_units(head))) rc = SK_CORRUPT;
+    if (rc == SK_OK) rc = sk_queue_read_head(&r, record, head, &found);
+    if (rc == SK_OK && found.payload != size) rc = SK_CORRUPT;
+    if (rc == SK_OK) sk_queue_read(&r, &q->get_moves, sk_units(record), SK_RECORD_HEAD, to, size);
+    sk_queue_free_get(q);
+    return rc;
+}
+
 /* End a lease: the item is taken for good. False: the lease had ended, or is another process's. */
 static inline bool sk_queue_settle(sk_segment *s, sk_lease *lease) {
     sk_queue *q = sk_queue_of(s);

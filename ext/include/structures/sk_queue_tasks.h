@@ -7,7 +7,7 @@
 /* Wait as a get does, but take nothing. SK_OK: there was an item. */
 static inline int sk_queue_look_for_item(sk_segment *s, sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    sk_place at;
+    sk_first at;
     int rc = sk_queue_begin_get(s, q, call, &at);
     if (rc == SK_OK) sk_queue_free_get(q);
     return rc;
