@@ -16,8 +16,8 @@ from sharedkit._core import timeouts
 from sharedkit._core.interrupts cimport attend
 from sharedkit._core.lease_arguments import checked_policy
 from sharedkit._core.segment cimport (
-    SK_BUSY, SK_EMPTY, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, SK_TOO_MANY, Segment, alone,
-    deadline_of, is_too_long, refuse, sk_now_ns, sk_segment,
+    SK_BUSY, SK_EMPTY, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, SK_TOO_MANY, Handle, Segment, alone,
+    closed, deadline_of, is_too_long, refuse, sk_now_ns, sk_segment,
 )
 from sharedkit._core.taken_into import checked_out, copy_into, differs
 from sharedkit._core.watcher cimport pending, sk_waits_aside
@@ -53,6 +53,9 @@ cdef class Lease:
     cdef int begin(self) except -1:
         if self.lease.word != 0:
             raise RuntimeError("this lease has an item already: one block at a time")
+        if self.handle.s is NULL:
+            closed(self.handle)
+        self.segment = self.handle.segment    # kept to the end of the block, even if the handle is closed
         return 0
 
     cdef object took(self, uint32_t kind, const char *at, uint64_t size):
@@ -87,9 +90,13 @@ cdef class Lease:
             item = self.took(found.kind, small, found.payload)
             if item is not AGAIN:
                 return item
-        if is_too_long(until):
-            return timeouts.without_waiting(self._enter_at_once, Empty)
-        return self.enter_waiting(until, True)
+        try:
+            if is_too_long(until):
+                return timeouts.without_waiting(self._enter_at_once, Empty)
+            return self.enter_waiting(until, True)
+        except BaseException:
+            self.give_back()    # there is no item, or one for which this call has no use any more
+            raise
 
     def _enter_at_once(self):
         return self.enter_waiting(FOR_EVER, False)
@@ -141,7 +148,7 @@ cdef class Lease:
         if self.lease.word == 0:
             return
         if kind is None:
-            sk_queue_settle(self.segment.s, &self.lease)
+            self.settle()
         else:
             self.give_back()
 
@@ -150,26 +157,37 @@ cdef class Lease:
         """
         self.begin()
         cdef LeaseWaiter waiter
-        if self.timeout is not None and is_too_long(deadline_of(self.timeout)):
-            waiter = new_waiter(self, False)
-            return await coroutines().without_waiting(waiting(waiter), Empty)
-        return await waiting(new_waiter(self, True))
+        try:
+            if self.timeout is not None and is_too_long(deadline_of(self.timeout)):
+                waiter = new_waiter(self, False)
+                return await coroutines().without_waiting(waiting(waiter), Empty)
+            return await waiting(new_waiter(self, True))
+        except BaseException:
+            self.give_back()
+            raise
 
     async def __aexit__(self, kind, error, traceback):
         """End the lease as `with` does.
         """
+        cdef object key = (<size_t><void *>self.segment, "get")
         self.__exit__(kind, error, traceback)
         if kind is not None:
-            coroutines().wake_next((<size_t><void *>self.segment, "get"))
+            coroutines().wake_next(key)
 
     @property
     def deliveries(self):
         """How often the item was leased, this time included: more than 1 after a failure. 0 before the first block."""
         return self.lease.deliveries
 
+    cdef int settle(self) except -1:
+        sk_queue_settle(self.segment.s, &self.lease)
+        self.segment = None
+        return 0
+
     cdef int give_back(self) except -1:
         if self.lease.word != 0:
             sk_queue_give_back(self.segment.s, &self.lease)
+        self.segment = None
         return 0
 
     cdef int bury(self, uint32_t kind, uint64_t size) except -1:
@@ -214,15 +232,15 @@ cdef class Lease:
             sk_queue_give_back(self.segment.s, &self.lease)
 
 
-cdef Lease new_lease(Segment segment, object own, object timeout, object max_deliveries, object dead_letter):
+cdef Lease new_lease(Handle handle, object timeout, object max_deliveries, object dead_letter):
     """Make a lease that has not begun. Raises TypeError, ValueError."""
     cdef Lease lease = Lease.__new__(Lease)
-    lease.segment = segment
+    lease.handle = handle
     lease.timeout = timeout
     if timeout is not None:
         deadline_of(timeout)
     if max_deliveries is not None or dead_letter is not None:
-        lease.most = min(checked_policy(max_deliveries, dead_letter, own), 0xffffffff)
+        lease.most = min(checked_policy(max_deliveries, dead_letter, handle), 0xffffffff)
         lease.dead_letter = dead_letter
     return lease
 
@@ -299,7 +317,7 @@ cdef LeaseWaiter new_waiter(Lease lease, bint willing):
 cdef object NOT_YET = object()
 
 
-cdef object take_into(Segment segment, const char *small, sk_found *found, object out, sk_call call):
+cdef object take_into(Handle handle, Segment segment, const char *small, sk_found *found, object out, sk_call call):
     """Take the first item into `out`, if it is still the one that `found` describes, or return NOT_YET. Raises
     ValueError or TypeError if its form is not that of `out`; then it stays."""
     cdef uint64_t skip = 0
@@ -308,14 +326,14 @@ cdef object take_into(Segment segment, const char *small, sk_found *found, objec
     cdef int rc = SK_INTERRUPTED
     call.willing = False
     if found.kind != KIND_ARRAY:
-        lease = new_lease(segment, None, 0, None, None)
+        lease = new_lease(handle, 0, None, None)
         with lease as item:
             return copy_into(item, out)
     shape, dtype, fortran = form_of(small, min(found.payload, <uint64_t>SMALL), found.payload, &skip, segment)
     if shape != out.shape or dtype != out.dtype:
         raise differs(shape, dtype, out)
     if not (out.flags.f_contiguous if fortran else out.flags.c_contiguous):
-        lease = new_lease(segment, None, 0, None, None)
+        lease = new_lease(handle, 0, None, None)
         with lease as item:
             return copy_into(item, out)
     to = <char *><size_t>out.ctypes.data
@@ -335,8 +353,9 @@ cdef object take_into(Segment segment, const char *small, sk_found *found, objec
     return refuse(rc, 0, segment)
 
 
-cdef object get_into(Segment segment, object out, bint willing, object timeout):
+cdef object get_into(Handle handle, object out, bint willing, object timeout):
     """Take the first item into the array `out`, and return `out`."""
+    cdef Segment segment = handle.segment
     cdef char small[SMALL]
     cdef sk_found found
     cdef sk_call call
@@ -354,7 +373,7 @@ cdef object get_into(Segment segment, object out, bint willing, object timeout):
             go_on_getting(segment, rc, &wait)
             continue
         try:
-            item = take_into(segment, small, &found, out, call)
+            item = take_into(handle, segment, small, &found, out, call)
         except Empty:    # the item that was there is gone, and the rest is for the next round
             if not willing:
                 raise
@@ -369,10 +388,11 @@ cdef object get_into(Segment segment, object out, bint willing, object timeout):
 @cython.final
 cdef class GetIntoWaiter(QueueWaiter):
 
+    cdef Handle handle
     cdef object out
 
     cdef int drop(self) except -1:
-        self.out = None
+        self.handle = self.out = None
         return QueueWaiter.drop(self)
 
     cdef object look(self):
@@ -389,7 +409,7 @@ cdef class GetIntoWaiter(QueueWaiter):
                 return self.empty(rc)
             now.until = sk_now_ns() + SHORT_NS
             try:
-                item = take_into(self.segment, small, &found, self.out, now)
+                item = take_into(self.handle, self.segment, small, &found, self.out, now)
             except Empty:
                 return pending()    # another consumer was faster, or the lock is held
             if item is not NOT_YET:
@@ -400,10 +420,10 @@ cdef class GetIntoWaiter(QueueWaiter):
         return 0
 
 
-cdef object get_into_later(Segment segment, object out, bint willing, object timeout):
+cdef object get_into_later(Handle handle, object out, bint willing, object timeout):
     """Return the coroutine of `Queue.aget(out=...)`."""
     cdef GetIntoWaiter waiter = GetIntoWaiter.__new__(GetIntoWaiter)
     checked_out(out)
-    waiter.set_queue(segment, "get", willing, timeout)
-    waiter.out = out
+    waiter.set_queue(handle.segment, "get", willing, timeout)
+    waiter.handle, waiter.out = handle, out
     return waiting(waiter)

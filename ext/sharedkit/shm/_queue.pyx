@@ -249,7 +249,7 @@ cdef class Queue(Handle):
         if is_too_long(until):
             return timeouts.without_waiting(partial(self.get, False, out=out), Empty)
         if out is not None:
-            return get_into(segment, out, willing, timeout)
+            return get_into(self, out, willing, timeout)
         cdef sk_call at_once
         at_once.until = 0
         at_once.willing = False
@@ -367,12 +367,14 @@ cdef class Queue(Handle):
         """
         if self.s is NULL:
             closed(self)
-        return new_lease(self.segment, self, timeout, max_deliveries, dead_letter)
+        return new_lease(self, timeout, max_deliveries, dead_letter)
 
     def alease(self, timeout=None, *, max_deliveries=None, dead_letter=None):
         """The same as `lease`, for `async with q.alease() as item:`.
         """
-        return new_lease(self._segment(), self, timeout, max_deliveries, dead_letter)
+        if self.s is NULL:
+            closed(self)
+        return new_lease(self, timeout, max_deliveries, dead_letter)
 
     def _put_record(self, uint32_t kind, bytes payload):
         """Put an encoded item without waiting for room, for a queue of dead letters. Raises as `put` does."""
@@ -466,7 +468,8 @@ cdef class Queue(Handle):
     cdef object get_later(self, cbool willing, object timeout, object out):
         cdef bint never = never_over(willing, timeout)
         if out is not None:
-            later = get_into_later(self._segment(), out, willing and not never, None if never else timeout)
+            self._segment()
+            later = get_into_later(self, out, willing and not never, None if never else timeout)
             return coroutines().without_waiting(later, Empty) if never else later
         if never:
             return coroutines().without_waiting(get_one(self._segment(), False, None), Empty)

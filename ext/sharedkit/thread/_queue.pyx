@@ -314,8 +314,8 @@ cdef class Queue(Handle):
         blocking the event loop. The `with` statement raises queue.Empty, ShutDown. Raises TypeError, ValueError for
         arguments that make no sense.
         """
-        cdef Items q = self.there()
-        return new_lease(self.held(), q, self, timeout, max_deliveries, dead_letter)
+        self.there()
+        return new_lease(self, timeout, max_deliveries, dead_letter)
 
     def alease(self, timeout=None, *, max_deliveries=None, dead_letter=None):
         """The same as `lease`, for `async with q.alease() as item:`.
@@ -654,7 +654,8 @@ cdef class Lease:
     The end of the block takes the item for good. If the block raises, the item comes back before all others.
     """
 
-    cdef Segment segment
+    cdef Queue handle
+    cdef Segment segment         # None while the lease has no item
     cdef Items q
     cdef Leased leased           # None while no block runs
     cdef uint64_t count
@@ -665,6 +666,8 @@ cdef class Lease:
     cdef int begin(self) except -1:
         if self.leased is not None:
             raise RuntimeError("this lease has an item already: one block at a time")
+        self.q = self.handle.there()
+        self.segment = self.handle.held()
         return 0
 
     cdef bint too_often(self, Leased leased) except -1:
@@ -709,7 +712,7 @@ cdef class Lease:
         End the lease: the item is taken for good, or comes back if the block has raised.
         """
         cdef Leased leased = self.leased
-        self.leased = None
+        self.leased = self.segment = None
         if leased is None:
             return
         if kind is None:
@@ -744,14 +747,14 @@ cdef class Lease:
             give_back(self.q, self.leased)
 
 
-cdef Lease new_lease(Segment segment, Items q, object own, object timeout, object max_deliveries, object dead_letter):
+cdef Lease new_lease(Queue handle, object timeout, object max_deliveries, object dead_letter):
     """Make a lease that has not begun. Raises TypeError, ValueError."""
     cdef Lease lease = Lease.__new__(Lease)
     if timeout is not None:
         deadline_of(timeout)
-    lease.segment, lease.q, lease.timeout = segment, q, timeout
+    lease.handle, lease.timeout = handle, timeout
     if max_deliveries is not None or dead_letter is not None:
-        lease.most = min(checked_policy(max_deliveries, dead_letter, own), <uint64_t>-1)
+        lease.most = min(checked_policy(max_deliveries, dead_letter, handle), <uint64_t>-1)
         lease.dead_letter = dead_letter
     return lease
 
