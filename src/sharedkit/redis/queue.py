@@ -75,7 +75,7 @@ class Queue(QueueMethods[T], Handle):
         done = 0
         try:
             while done < len(packed):
-                some = next_batch(packed, done)
+                some = next_batch(packed, done) if len(packed) > 1 else packed
                 left = None if deadline is None else deadline - monotonic()
                 args = _args_of_put(some, block and (left is None or left > 0))
                 fits, end = session.take(
@@ -212,9 +212,11 @@ class Queue(QueueMethods[T], Handle):
         try:
             items = [pickle.loads(each) for each in packed]
         except Exception as why:
-            session.acknowledge(self._base, number)
+            if payload is not None:
+                session.acknowledge(self._base, number)
             raise Kept(why) from None
-        session.acknowledge(self._base, number)
+        if payload is not None:
+            session.acknowledge(self._base, number)
         return items
 
     # --- the rest

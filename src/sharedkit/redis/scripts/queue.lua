@@ -2,20 +2,23 @@
 --   m  how many items fit; no bound if 0 or less      u  items that were put and are not marked as done
 --   st  0 open, 1 shut down, 2 shut down at once      once  items taken by a dead process are dropped, not put back
 -- and keys:
---   :items    list of items                           :granted  items taken and not acknowledged, with the time
+--   :items    list of items
 --   :line     the waits for an item                   :second   the waits for `u` to be 0
 --   :putters  list of the items that wait for room: session, operation, place in its batch, 1 for the last of it
 --   :pending  hash of these items themselves
+-- Items that are taken together are kept with the time until they are acknowledged: as what an operation has taken, or in
+-- :granted if it has waited.
 
 local items, putters, pending
-local taken -- how often this call has packed items
+local packs -- how often this call has packed items
 local LONG = 65536 -- a longer item (bytes) is not part of the message: the client fetches it
 local SLICE = 4000 -- the most arguments that one command gets from a table
 
-function structure.begin_call()
-    items, putters, pending = base .. ':items', base .. ':putters', base .. ':pending'
-    taken = 0
-end
+function structure.name_keys() items, putters, pending = base .. ':items', base .. ':putters', base .. ':pending' end
+
+function structure.begin_call() packs = 0 end
+
+function structure.fields() return 'st', 'm', 'u', 'waits', 'lasts' end
 
 function structure.begin()
     redis.call('HSET', base, 'm', ARGV[10], 'u', 0, 'st', 0, 'once', ARGV[11])
@@ -45,8 +48,8 @@ end
 
 -- Items that are taken together, with a time, which shows the order of takings.
 local function packed(some)
-    taken = taken + 1
-    return cmsgpack.pack(micros + taken, some)
+    packs = packs + 1
+    return cmsgpack.pack(micros + packs, some)
 end
 
 local function serve_getters()
@@ -130,16 +133,27 @@ function structure.withdraw(entry)
     return redis.call('LREM', line, 1, entry) + redis.call('LREM', second, 1, entry)
 end
 
+local PUT_ONE = {1, 1}
+
 -- A batch is an array in MessagePack; a single item comes as it is.
 function call.put(willing, batch, single)
-    local some = batch == '' and {single} or cmsgpack.unpack(batch)
-    local state, most = unpack(redis.call('HMGET', base, 'st', 'm'))
-    if state ~= '0' then return {-1, 0} end
+    local _, _, shut, most, unfinished, waits, lasts = unpack(state)
+    if shut ~= '0' then return {-1, 0} end
     local bounded = tonumber(most) > 0
+    if batch == '' and waits ~= '1' and not bounded then
+        if redis.call('RPUSH', items, single) == 1 and lasts then redis.call('PEXPIRE', items, lasts) end
+        return PUT_ONE, nil, 'u', unfinished + 1
+    end
+    local some = batch == '' and {single} or cmsgpack.unpack(batch)
     local fits = #some
-    if bounded then fits = redis.call('LLEN', putters) > 0 and 0 or math.min(#some, math.max(0, room(most))) end
+    if bounded then
+        local behind = waits == '1' and redis.call('LLEN', putters) > 0
+        fits = behind and 0 or math.min(#some, math.max(0, room(most)))
+    end
     push(some, 1, fits)
-    if redis.call('LLEN', line) > 0 then structure.serve() end
+    if waits == '1' then
+        if redis.call('LLEN', line) > 0 then structure.serve() else look_for_waits(second, putters) end
+    end
     if fits < #some and redis.call('LLEN', putters) == 0 then -- waiting consumers may have made room
         local more = math.min(#some, fits + math.max(0, room()))
         push(some, fits + 1, more)
@@ -152,10 +166,13 @@ function call.put(willing, batch, single)
         redis.call('HSET', pending, me .. ' ' .. ARGV[3] .. ' ' .. place, some[place])
     end
     born(pending)
-    return {0, fits}
+    return {0, fits}, nil, 'waits', '1'
 end
 
+local TAKEN = {2}
+
 function call.get(most, willing)
+    local waits = state[6] == '1'
     local some = redis.call('LPOP', items, most)
     if not some then
         reap()
@@ -163,19 +180,18 @@ function call.get(most, willing)
         some = redis.call('LPOP', items, most)
     end
     if some then
-        grant(me, ARGV[3], packed(some))
-        if redis.call('LLEN', putters) > 0 then structure.serve() end
+        taken = packed(some)
+        if waits and redis.call('LLEN', putters) > 0 then structure.serve() end
         table.insert(some, 1, 2)
-        return some, {2}
+        return some, TAKEN
     end
-    if get('st') ~= '0' then return {-1} end
+    if state[3] ~= '0' then return {-1} end
     if willing ~= '1' then return {3} end
     wait_in(line)
-    return {0}
+    return {0}, nil, 'waits', '1'
 end
 
-local function items_of(operation)
-    local given = redis.call('HGET', granted, me .. ' ' .. operation)
+local function items_of(given)
     local when, some = 0, {}
     if given and #given > 1 then when, some = cmsgpack.unpack(given) end
     table.insert(some, 1, 2)
@@ -183,11 +199,11 @@ local function items_of(operation)
 end
 
 function structure.again(answer)
-    if type(answer) == 'table' and answer[1] == 2 then return items_of(ARGV[3]) end
+    if type(answer) == 'table' and answer[1] == 2 then return items_of(get('t ' .. me .. ' ' .. lane)) end
     return answer
 end
 
-function reader.fetch(operation) return items_of(operation) end
+function reader.fetch(operation) return items_of(redis.call('HGET', granted, me .. ' ' .. operation)) end
 
 function call.task_done()
     if get('u') == '0' then return redis.error_reply('SKTOOMANY') end
@@ -199,7 +215,7 @@ end
 function call.join()
     if get('u') == '0' then return {1} end
     wait_in(second)
-    return {0}
+    return {0}, nil, 'waits', '1'
 end
 
 function call.shutdown(immediate)
