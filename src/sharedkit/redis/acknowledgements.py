@@ -27,9 +27,10 @@ class Acknowledgements:
     def take(self, lane: int, number: int) -> list[tuple[int, int]]:
         """What the operation of that number (0: it is no operation) acknowledges in that lane: pairs of an operation
         and its lane, which is 0 if its wait was granted something."""
-        acks = []
-        if number and (own := self.taken.pop(lane, 0)):
-            acks.append((own, lane))
+        own = self.taken.pop(lane, 0) if number else 0
+        acks = [(own, lane)] if own else []
+        if not self.granted and not self.taken:
+            return acks
         try:
             while self.granted and len(acks) < MOST:
                 acks.append((self.granted.popleft(), 0))
@@ -50,7 +51,9 @@ class Acknowledgements:
 
 
 def text_of(acks: list[tuple[int, int]], lane: int, number: int) -> bytes:
-    """The acknowledgements as the operation of that number says them in that lane."""
+    """The acknowledgements as the operation of that number says them in that lane: without that of the lane itself."""
+    if len(acks) == 1 and number and acks[0][1] == lane:
+        return b""
     return b",".join(
         b"%d:%d" % each if each[1] else b"%d" % each[0] for each in acks if not (number and each[1] == lane)
     )

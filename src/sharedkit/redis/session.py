@@ -192,12 +192,10 @@ class Session:
 
     def bytes_of(self, of: Operation, method_and_args: tuple[bytes, ...]) -> bytes:
         """The packed command of an operation, which has its lane."""
-        said = b""
         if of.acks is None:
             acks = self._acks.get(of.base)
             of.acks = acks.take(of.lane, of.number) if acks is not None else []
-        if of.acks:
-            said = text_of(of.acks, of.lane, of.number)
+        said = text_of(of.acks, of.lane, of.number) if of.acks else b""
         parts = (b"%d" % of.lane, b"%d" % of.number, said, *method_and_args)
         key = (of.kind, of.shrinks, of.base, len(parts))
         form = self._forms.get(key)

@@ -19,7 +19,7 @@ function call.wait(condition, who, willing)
     free()
     wait_in(willing == '1' and second or line, waiter(condition, depth, who))
     structure.serve()
-    return {0}, nil, 'waits', '1'
+    return {0}, WAITS, 'waits', '1'
 end
 
 -- Take the lock as often as it was held before, even if its holder has died.
@@ -32,7 +32,7 @@ function call.restore(depth, who)
         return {1, get('x') or '0', fence, depth}
     end
     wait_in(line, waiter('-', depth, who))
-    return {0}, nil, 'waits', '1'
+    return {0}, WAITS, 'waits', '1'
 end
 
 function call.notify(condition, who, n)

@@ -15,11 +15,11 @@ local function acknowledge(operation, its_lane)
     if found and read_record(found) == tonumber(operation) then redis.call('HSET', base, 't ' .. whose, '') end
 end
 
--- Record the operation, and write the further fields that follow its answer, by one command. `remembered`: what the
--- record has in place of the answer. An error changes nothing, so it may come again.
-local function finish(had_taken, answer, remembered, ...)
-    if type(answer) == 'table' and answer.err then return answer end
-    local field, said = 'l ' .. me .. ' ' .. lane, record(op, taken ~= nil, remembered or answer)
+-- Record the operation, and write the further fields that follow its answer, by one command. `form`: that of
+-- the answer in the record, if it is known or another. An error changes nothing, so it may come again.
+local function finish(had_taken, answer, form, ...)
+    if not form and type(answer) == 'table' and answer.err then return answer end
+    local field, said = 'l ' .. me .. ' ' .. lane, record(op, taken ~= nil, form or form_of(answer))
     if taken or had_taken then
         redis.call('HSET', base, field, said, 't ' .. me .. ' ' .. lane, taken or '', ...)
     else
@@ -46,7 +46,7 @@ local function run(keys, args)
     if found then
         local seen
         seen, takes = read_record(found)
-        if seen == op then return structure.again(select(3, cmsgpack.unpack(found))) end
+        if seen == op then return structure.again(answer_in(found)) end
         if seen > op then return redis.error_reply('SKLATE') end
     end
     return finish(takes, call[method](a, b, c, d))

@@ -148,7 +148,8 @@ function call.acquire(who, willing)
     if has_it == '' then
         if refuses(died) then return redis.error_reply('SKOWNERDIED') end
         fence = next_fence(fence)
-        return {1, died or '0', fence}, nil, 'h', me, 'w', who, 'd', 1, 's', text(now), 'f', fence
+        died = died or '0'
+        return {1, died, fence}, 'w' .. died .. ' ' .. fence, 'h', me, 'w', who, 'd', 1, 's', now, 'f', fence
     end
     if re == '1' and has_it == me and its == who then
         redis.call('HINCRBY', base, 'd', 1)
@@ -156,7 +157,7 @@ function call.acquire(who, willing)
     end
     if willing ~= '1' then return {3} end
     wait_in(line, who)
-    return {0}, nil, 'waits', '1'
+    return {0}, WAITS, 'waits', '1'
 end
 
 function call.release(who)

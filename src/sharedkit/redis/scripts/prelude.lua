@@ -68,8 +68,7 @@ local function begin_call(keys, args)
         structure.name_keys()
     end
     local clock = redis.call('TIME') -- read once: on 7.0 the time goes on while a function runs
-    micros = clock[1] * 1000000 + clock[2]
-    now = math.floor(micros / 1000)
+    now, micros = clock[1] * 1000 + math.floor(clock[2] / 1000), clock[1] * 1000000 + clock[2]
     state, taken = nil, nil
     structure.begin_call()
 end
@@ -122,7 +121,7 @@ local function grant(sid, operation, given)
 end
 
 -- Let the operation wait in a list. The entry is that of `Operation.entry`: session, operation, further data. If the
--- structure uses the field `waits`, its method must set that.
+-- structure uses the field `waits`, its method must set that: `return {0}, WAITS, 'waits', '1'`.
 local function wait_in(list, more)
     local entry = me .. ' ' .. ARGV[3]
     if more and more ~= '' then entry = entry .. ' ' .. more end
@@ -174,12 +173,33 @@ local function hand_to_all(list, message, given)
     for sid, numbers in pairs(ops) do tell(sid, numbers, message) end
 end
 
--- The record of an operation in its lane, and the first two of its parts.
-local function record(number, takes, answer) return cmsgpack.pack(number, takes, answer) end
+-- The record of an operation in its lane: its number, whether it has taken something, and its answer, in one of these
+-- forms: n and a small number, s and a text, w and the words that follow 1 in a table, m and MessagePack (to make that
+-- takes as long as a command).
+local SMALL = {[0] = 'n0', [1] = 'n1'}
+local WAITS, GOT = 'm\145\0', 'm\145\1' -- the forms of {0} and {1}
 
-local function read_record(text_of_it)
-    local _, number, takes = cmsgpack.unpack_limit(text_of_it, 2)
-    return number, takes
+local function form_of(answer)
+    return SMALL[answer] or (type(answer) == 'string' and 's' .. answer) or 'm' .. cmsgpack.pack(answer)
+end
+
+local function record(number, takes, form) return struct.pack('<dB', number, takes and 1 or 0) .. form end
+
+-- The first two parts of a record; and its answer.
+local function read_record(found)
+    local number, takes = struct.unpack('<dB', found)
+    return number, takes == 1
+end
+
+local function answer_in(found)
+    local form, rest = string.sub(found, 10, 10), string.sub(found, 11)
+    if form == 's' then return rest end
+    if form == 'w' then
+        local words = {1}
+        for word in string.gmatch(rest, '%S+') do table.insert(words, word) end
+        return words
+    end
+    return form == 'n' and tonumber(rest) or cmsgpack.unpack(rest)
 end
 
 -- If the operation has not arrived yet, let it have no effect when it comes. If it was the last of its lane, forget its
@@ -187,13 +207,13 @@ end
 local function forestall(its_lane, operation)
     local whose, number = me .. ' ' .. its_lane, tonumber(operation)
     local found = get('l ' .. whose)
-    local seen, takes, answer = 0, false, nil
-    if found then seen, takes, answer = cmsgpack.unpack(found) end
+    local seen, takes = 0, false
+    if found then seen, takes = read_record(found) end
     if seen > number then return end
     local what = takes and get('t ' .. whose)
-    redis.call('HSET', base, 'l ' .. whose, record(number, false, {-2}))
+    redis.call('HSET', base, 'l ' .. whose, record(number, false, form_of({-2})))
     if takes then redis.call('HSET', base, 't ' .. whose, '') end
-    if seen == number then return answer, what ~= '' and what end
+    if seen == number then return answer_in(found), what ~= '' and what end
 end
 
 -- The fields of the structure whose names begin with `with`, each followed by its value.

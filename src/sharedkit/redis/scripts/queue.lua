@@ -1,6 +1,7 @@
 -- Queue. Fields of the hash:
 --   m  how many items fit; no bound if 0 or less      u  items that were put and are not marked as done
 --   st  0 open, 1 shut down, 2 shut down at once      once  items taken by a dead process are dropped, not put back
+--   waits  also says that the queue may be shut down
 -- and keys:
 --   :items    list of items
 --   :line     the waits for an item                   :second   the waits for `u` to be 0
@@ -12,13 +13,17 @@
 local items, putters, pending
 local packs -- how often this call has packed items
 local LONG = 65536 -- a longer item (bytes) is not part of the message: the client fetches it
+local SHORTEST = 10 -- bytes of items with their time; a grant of something else is shorter
 local SLICE = 4000 -- the most arguments that one command gets from a table
 
 function structure.name_keys() items, putters, pending = base .. ':items', base .. ':putters', base .. ':pending' end
 
 function structure.begin_call() packs = 0 end
 
-function structure.fields() return 'st', 'm', 'u', 'waits', 'lasts' end
+function structure.fields()
+    if method == 'get' then return 'waits' end
+    return 'waits', 'm', 'u', 'lasts'
+end
 
 function structure.begin()
     redis.call('HSET', base, 'm', ARGV[10], 'u', 0, 'st', 0, 'once', ARGV[11])
@@ -49,7 +54,13 @@ end
 -- Items that are taken together, with a time, which shows the order of takings.
 local function packed(some)
     packs = packs + 1
-    return cmsgpack.pack(micros + packs, some)
+    local time = struct.pack('<d', micros + packs)
+    return #some == 1 and time .. '1' .. some[1] or time .. 'm' .. cmsgpack.pack(some)
+end
+
+local function unpacked(given)
+    local rest = string.sub(given, 10)
+    return struct.unpack('<d', given), string.sub(given, 9, 9) == '1' and {rest} or cmsgpack.unpack(rest)
 end
 
 local function serve_getters()
@@ -92,10 +103,7 @@ end
 function structure.back(given, sid, died)
     local batches = {}
     for _, each in ipairs(given) do
-        if type(each) == 'string' and #each > 1 then
-            local when, some = cmsgpack.unpack(each)
-            table.insert(batches, {when, some})
-        end
+        if type(each) == 'string' and #each >= SHORTEST then table.insert(batches, {unpacked(each)}) end
     end
     table.sort(batches, function(one, other) return one[1] > other[1] end)
     for _, batch in ipairs(batches) do
@@ -133,33 +141,32 @@ function structure.withdraw(entry)
     return redis.call('LREM', line, 1, entry) + redis.call('LREM', second, 1, entry)
 end
 
-local PUT_ONE = {1, 1}
+-- Whether a put has to look closer: the queue is shut down, or there are waits.
+local function look_closer()
+    if get('st') == '0' then look_for_waits(line, second, putters) end
+end
 
--- A batch is an array in MessagePack; a single item comes as it is.
-function call.put(willing, batch, single)
-    local _, _, shut, most, unfinished, waits, lasts = unpack(state)
-    if shut ~= '0' then return {-1, 0} end
+local PUT, PUT_FORM = {1, 1}, 'm\146\1\1'
+
+local function put(willing, some)
+    local waits, most = state[3] == '1', state[4]
+    if waits and get('st') ~= '0' then return {-1, 0} end
     local bounded = tonumber(most) > 0
-    if batch == '' and waits ~= '1' and not bounded then
-        if redis.call('RPUSH', items, single) == 1 and lasts then redis.call('PEXPIRE', items, lasts) end
-        return PUT_ONE, nil, 'u', unfinished + 1
-    end
-    local some = batch == '' and {single} or cmsgpack.unpack(batch)
     local fits = #some
     if bounded then
-        local behind = waits == '1' and redis.call('LLEN', putters) > 0
+        local behind = waits and redis.call('LLEN', putters) > 0
         fits = behind and 0 or math.min(#some, math.max(0, room(most)))
     end
     push(some, 1, fits)
-    if waits == '1' then
-        if redis.call('LLEN', line) > 0 then structure.serve() else look_for_waits(second, putters) end
+    if waits then
+        if redis.call('LLEN', line) > 0 then structure.serve() else look_closer() end
     end
     if fits < #some and redis.call('LLEN', putters) == 0 then -- waiting consumers may have made room
         local more = math.min(#some, fits + math.max(0, room()))
         push(some, fits + 1, more)
         fits = more
     end
-    if fits == #some then return {1, fits} end
+    if fits == #some then return {1, fits}, fits == 1 and PUT_FORM end
     if willing ~= '1' then return {3, fits} end
     for place = fits + 1, #some do
         wait_in(putters, place .. (place == #some and ' 1' or ' 0'))
@@ -169,33 +176,46 @@ function call.put(willing, batch, single)
     return {0, fits}, nil, 'waits', '1'
 end
 
-local TAKEN = {2}
+function call.put(willing, item)
+    local waits, most, unfinished, lasts = state[3], state[4], state[5], state[6]
+    if waits == '1' or most ~= '0' then return put(willing, {item}) end
+    if redis.call('RPUSH', items, item) == 1 and lasts then redis.call('PEXPIRE', items, lasts) end
+    return PUT, PUT_FORM, 'u', unfinished + 1
+end
+
+-- A batch is an array in MessagePack.
+function call.put_many(willing, batch) return put(willing, cmsgpack.unpack(batch)) end
+
+local TAKEN_FORM = 'm\145\2' -- of {2}: the items themselves are kept as what was taken
+
+local function pop(most)
+    if most ~= '1' then return redis.call('LPOP', items, most) end
+    local item = redis.call('LPOP', items)
+    return item and {item}
+end
 
 function call.get(most, willing)
-    local waits = state[6] == '1'
-    local some = redis.call('LPOP', items, most)
+    local some = pop(most)
     if not some then
         reap()
         structure.serve()
-        some = redis.call('LPOP', items, most)
+        some = pop(most)
     end
     if some then
         taken = packed(some)
-        if waits and redis.call('LLEN', putters) > 0 then structure.serve() end
-        table.insert(some, 1, 2)
-        return some, TAKEN
+        if state[3] == '1' and redis.call('LLEN', putters) > 0 then structure.serve() end
+        return {2, some}, TAKEN_FORM
     end
-    if state[3] ~= '0' then return {-1} end
+    if get('st') ~= '0' then return {-1} end
     if willing ~= '1' then return {3} end
     wait_in(line)
-    return {0}, nil, 'waits', '1'
+    return {0}, WAITS, 'waits', '1'
 end
 
 local function items_of(given)
-    local when, some = 0, {}
-    if given and #given > 1 then when, some = cmsgpack.unpack(given) end
-    table.insert(some, 1, 2)
-    return some
+    local some = {}
+    if given and #given >= SHORTEST then some = select(2, unpacked(given)) end
+    return {2, some}
 end
 
 function structure.again(answer)
@@ -215,11 +235,11 @@ end
 function call.join()
     if get('u') == '0' then return {1} end
     wait_in(second)
-    return {0}, nil, 'waits', '1'
+    return {0}, WAITS, 'waits', '1'
 end
 
 function call.shutdown(immediate)
-    if get('st') ~= '2' then redis.call('HSET', base, 'st', immediate == '1' and 2 or 1) end
+    if get('st') ~= '2' then redis.call('HSET', base, 'st', immediate == '1' and 2 or 1, 'waits', '1') end
     if immediate == '1' then
         forgo(redis.call('LLEN', items))
         redis.call('DEL', items)
