@@ -1,8 +1,8 @@
 """What a session has to acknowledge in one structure: what its operations got, and their callers have used.
 
-    granted   operations whose waits were granted something: the next call on the structure says so
-    taken     operations that took something at once, by their lanes. A later operation of the lane replaces in the
-              server what the lane had taken, so it acknowledges it without a word. Any other call says it.
+granted   operations whose waits were granted something: the next call on the structure says so
+taken     operations that took something at once, by their lanes. A later operation of the lane replaces in the
+          server what the lane had taken, so it acknowledges it without a word. Any other call says it.
 """
 
 from __future__ import annotations

@@ -83,7 +83,7 @@ def send(connection: Any, command: Command) -> None:
 
 
 def receive(connection: Any) -> Any:
-    """The next answer; raises ResponseError if it is an error. (redis-py's own method takes as long as the system call.)"""
+    """The next answer. Raises ResponseError if it is one. (redis-py's own method takes as long as a system call.)"""
     its_socket, reader = connection._sock, getattr(connection._parser, "_reader", None)
     if its_socket is None or reader is None:  # the connection was ended, or hiredis is not installed
         return connection.read_response(disable_decoding=True)

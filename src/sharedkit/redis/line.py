@@ -57,7 +57,6 @@ class Request:
         self.tries = self.loads = 0
         self.refusal: Refused | None = None  # why the server does not take the functions
 
-
     def end(self, answer: Any, asker: Asker) -> None:
         """The answer has come, or an exception in its place."""
         if isinstance(answer, BaseException) and self.made is not None:
