@@ -63,6 +63,7 @@ SERVED = MANY_PROCESSES | {
     "found-by-name-alone": "an unrelated program has to say which server, and with which authkey",
     "view": "its elements are in the server, so a read gives a copy",
     "buffer": "its elements are in the server, so a read gives a copy",
+    "leases": "there are none behind a server yet",
     "cancelled-puts": "the server may have put already when the task is cancelled; `CancelledError.put` says so",
 }
 

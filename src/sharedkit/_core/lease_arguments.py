@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from sharedkit._core.counts import how_many
 
-__all__ = ["Overflow", "checked_overflow", "checked_policy"]
+__all__ = ["Overflow", "checked_overflow", "checked_policy", "no_leases"]
 
 Overflow = Literal["block", "drop_oldest"]
 
@@ -34,3 +34,11 @@ def checked_policy(max_deliveries: int | None, dead_letter: Any, own: Any) -> in
     if dead_letter is own:
         raise ValueError("dead_letter must be another queue")
     return most
+
+
+def no_leases() -> NotImplementedError:
+    """The error of `lease` in a placement that has none."""
+    return NotImplementedError(
+        "queues behind a server have no leases; those in shared memory and for threads have. In Redis an item comes back "
+        "anyway if its consumer dies before its next call on the queue (ack='auto')"
+    )
