@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-__all__ = ["Kept", "Operation", "Use", "Wait", "kept"]
+__all__ = ["GoesBack", "Kept", "Operation", "Use", "Wait", "kept"]
 
 Use = Callable[[Any, "bytes | None", int, int], Any]
 """Makes the result of an operation that may wait. The arguments: the answer; what it was granted after a wait (None if
@@ -61,3 +61,7 @@ class Kept(Exception):
     def __init__(self, error: BaseException) -> None:
         super().__init__(error)
         self.error = error
+
+
+class GoesBack(Kept):
+    """Carries an error of `use` after which the taken thing goes back."""

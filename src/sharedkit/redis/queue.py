@@ -9,13 +9,17 @@ from queue import Empty, Full
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
+from numpy.typing import NDArray
+
 from sharedkit._core.counts import how_many, number_of
+from sharedkit._core.lease_arguments import Overflow, checked_overflow
 from sharedkit._core.queue_methods import QueueMethods, checked_most
+from sharedkit._core.taken_into import checked_out, copy_into
 from sharedkit._core.timeouts import LONGEST, await_without_waiting, not_negative, without_waiting
 from sharedkit.errors import SharedkitError, ShutDown
 from sharedkit.redis.handle import DEFAULT_SEATS, Handle, pids
 from sharedkit.redis.items import checked, message_pack, next_batch
-from sharedkit.redis.operation import Kept
+from sharedkit.redis.operation import GoesBack, Kept
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import Session
 from sharedkit.statistics import QueueState, QueueStatistics
@@ -31,10 +35,11 @@ _Got = list[bytes] | Literal["empty", "shutdown"]
 
 
 class Queue(QueueMethods[T], Handle):
-    """Queue(maxsize=0, *, ack="auto", name=None, exist_ok=False, persist=False, seats=192)
+    """Queue(maxsize=0, *, overflow='block', ack="auto", name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
-    less. The client that puts an item pickles it, and the client that gets it unpickles it.
+    less. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the first item, which then counts
+    as done; `statistics().dropped` is their number. The client that puts an item pickles it, and the client that gets it unpickles it.
 
     The server keeps an item until the process that took it has acknowledged it, by its next call on the queue or by its
     heartbeat. If a process dies, the items that it has not acknowledged go back to the front, so each item comes *at
@@ -52,6 +57,7 @@ class Queue(QueueMethods[T], Handle):
         self,
         maxsize: int = 0,
         *,
+        overflow: Overflow = "block",
         ack: Literal["auto", "on-get"] = "auto",
         name: str | None = None,
         exist_ok: bool = False,
@@ -61,8 +67,15 @@ class Queue(QueueMethods[T], Handle):
         maxsize = number_of("maxsize", maxsize)
         if ack not in ("auto", "on-get"):
             raise ValueError(f"ack must be 'auto' or 'on-get': {ack!r}")
-        spec = {"maxsize": max(0, maxsize), "ack": ack}
-        self._create(name, exist_ok, persist, seats, spec, b"%d" % maxsize, b"%d" % (ack == "on-get"))
+        drops = checked_overflow(overflow, maxsize)
+        spec = {"maxsize": max(0, maxsize), "ack": ack, "overflow": overflow}
+        arguments = b"%d" % maxsize, b"%d" % (ack == "on-get"), b"%d" % drops
+        self._create(name, exist_ok, persist, seats, spec, *arguments)
+
+    @property
+    def overflow(self) -> Overflow:
+        """What a put into a full queue does: "block" or "drop_oldest"."""
+        return "drop_oldest" if self._read(b"get_overflow") == b"1" else "block"
 
     # --- putting
 
@@ -144,14 +157,24 @@ class Queue(QueueMethods[T], Handle):
 
     # --- getting
 
-    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+    def get(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: Any = None
+    ) -> Any:
         """Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()` when none
-        is left, ValueError for a negative timeout.
+        With `out`, the item must be a NumPy array of the same shape and dtype; it is copied into `out`, which is
+        returned. Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()`
+        when none is left, ValueError for a negative timeout; TypeError or ValueError for an item of another form than
+        `out` (then it goes back to the front).
         """
-        (item,) = self._get(1, block if blocking is None else blocking, timeout)
+        if out is not None:
+            checked_out(out)
+        (item,) = self._get(1, block if blocking is None else blocking, timeout, out)
         return item
+
+    async def _aget_into(self, out: NDArray[Any], block: bool, timeout: float | None) -> NDArray[Any]:
+        (item,) = await self._aget(1, block, timeout, out)
+        return item  # type: ignore[return-value]
 
     def get_many(
         self,
@@ -169,41 +192,42 @@ class Queue(QueueMethods[T], Handle):
         most = checked_most(max_items)
         return [] if most == 0 else self._get(most, block if blocking is None else blocking, timeout)
 
-    def _get(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
+    def _get(self, most: int | None, block: bool, timeout: float | None, out: Any = None) -> list[T]:
         session = self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
-            return without_waiting(partial(self._get, most, False, None), Empty)
+            return without_waiting(partial(self._get, most, False, None, out), Empty)
         willing = b"%d" % (bool(block) and timeout != 0)
         try:
             got: list[T] | str = session.take(
                 self.lua, self._base, b"get", b"%d" % (ALL if most is None else most), willing,
-                timeout=timeout, use=partial(self._use_get, session),
+                timeout=timeout, use=partial(self._use_get, session, out),
             )  # fmt: skip
         except SharedkitError as why:
             raise self._told(why) from None
         return _items_or_error(got)
 
-    async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
+    async def _aget(self, most: int | None, block: bool, timeout: float | None, out: Any = None) -> list[T]:
         from sharedkit.redis.tasks import atake
 
         session = self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
-            items: list[T] = await await_without_waiting(self._aget(most, False, None), Empty)
+            items: list[T] = await await_without_waiting(self._aget(most, False, None, out), Empty)
             return items
         willing = b"%d" % (bool(block) and timeout != 0)
         try:
             got: list[T] | str = await atake(
                 session, self.lua, self._base, b"get", b"%d" % (ALL if most is None else most), willing,
-                timeout=timeout, use=partial(self._use_get, session),
+                timeout=timeout, use=partial(self._use_get, session, out),
             )  # fmt: skip
         except SharedkitError as why:
             raise self._told(why) from None
         return _items_or_error(got)
 
-    def _use_get(self, session: Session, answer: Any, payload: Any, number: int, left: int) -> list[T] | str:
-        """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: they never could be."""
+    def _use_get(self, session: Session, out: Any, answer: Any, payload: Any, number: int, left: int) -> list[T] | str:
+        """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: they never could be. An item
+        that does not have the form of `out` does."""
         if answer[0] == 2:
             packed = answer[1]
         elif answer[0] != 0:
@@ -223,11 +247,22 @@ class Queue(QueueMethods[T], Handle):
             if payload is not None:
                 session.acknowledge(self._base, number)
             raise Kept(why) from None
+        if out is not None:
+            try:
+                copy_into(items[0], out)
+            except (TypeError, ValueError) as why:
+                raise GoesBack(why) from None
+            items = [out]  # type: ignore[list-item]
         if payload is not None:
             session.acknowledge(self._base, number)
         return items
 
     # --- the rest
+
+    def clear(self) -> int:
+        """Drop the items that are there, and return how many they were. They count as done, as if somebody had taken
+        them and called `task_done()`."""
+        return int(self._call(b"clear", shrinks=True))
 
     def task_done(self) -> None:
         """Mark an item taken earlier as done. Raises ValueError when called more often than items were put."""
@@ -282,7 +317,7 @@ class Queue(QueueMethods[T], Handle):
 
     def statistics(self) -> QueueStatistics:
         """Return sizes, counts of waiting threads, and state: a QueueStatistics."""
-        maxsize, qsize, unfinished, state, getters, putters, sessions = self._read(b"statistics")
+        maxsize, qsize, unfinished, state, getters, putters, sessions, dropped = self._read(b"statistics")
         return QueueStatistics(
             self._name,
             self.kind,
@@ -295,6 +330,7 @@ class Queue(QueueMethods[T], Handle):
             pids(sessions),
             getters,
             putters,
+            dropped=int(dropped),
         )
 
 

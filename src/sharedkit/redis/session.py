@@ -32,7 +32,7 @@ from sharedkit.errors import ClosedError, LeaseLostError, ServerGoneError, Share
 from sharedkit.redis.acknowledgements import Acknowledgements, text_of
 from sharedkit.redis.address import LOST, Address, Command, Restarted, pack, pack_before, receive, send
 from sharedkit.redis.line import Line
-from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
+from sharedkit.redis.operation import GoesBack, Kept, Operation, Use, Wait, kept
 from sharedkit.redis.refusals import Refused, refused, refused_connection
 from sharedkit.redis.scripts import MOST_LOADS, function, library
 
@@ -414,6 +414,11 @@ class Session:
             if isinstance(why, ServerGoneError) and self.over is None:  # it may have happened
                 self._leave(lambda: self._undo(made), 0.0)
             raise
+        except GoesBack as why:
+            if lane is not None:
+                self._retire(lane)
+            self._leave(lambda: self._undo(made))
+            raise why.error from None
         except Kept as why:
             if lane is not None:
                 self.acknowledge(base, number, lane.number)

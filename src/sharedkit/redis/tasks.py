@@ -13,7 +13,7 @@ from typing import Any
 from sharedkit.aio import waiters
 from sharedkit.aio.undelivered import add_undelivered
 from sharedkit.errors import SharedkitError
-from sharedkit.redis.operation import Kept, Operation, Use, kept
+from sharedkit.redis.operation import GoesBack, Kept, Operation, Use, kept
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import TOOK, Session
 
@@ -211,6 +211,9 @@ async def atake(
             answer, payload, left = got
             try:
                 result = use(answer, payload, made.number, left)
+            except GoesBack as why:
+                await _leave(session, wait, taken_back)
+                raise why.error from None
             except Kept as why:
                 wait.used()
                 raise why.error from None

@@ -2,6 +2,7 @@
 --   m  how many items fit; no bound if 0 or less      u  items that were put and are not marked as done
 --   st  0 open, 1 shut down, 2 shut down at once      once  items taken by a dead process are dropped, not put back
 --   waits  also says that the queue may be shut down
+--   o   1: a put into a full queue drops the first items      gone  how many items were dropped so
 -- and keys:
 --   :items    list of items
 --   :line     the waits for an item                   :second   the waits for `u` to be 0
@@ -22,11 +23,11 @@ function structure.begin_call() packs = 0 end
 
 function structure.fields()
     if method == 'get' then return 'waits' end
-    return 'waits', 'm', 'u', 'lasts'
+    return 'waits', 'm', 'u', 'lasts', 'o'
 end
 
 function structure.begin()
-    redis.call('HSET', base, 'm', ARGV[10], 'u', 0, 'st', 0, 'once', ARGV[11])
+    redis.call('HSET', base, 'm', ARGV[10], 'u', 0, 'st', 0, 'once', ARGV[11], 'o', ARGV[12])
 end
 
 local function room(most)
@@ -146,6 +147,31 @@ local function look_closer()
     if get('st') == '0' then look_for_waits(line, second, putters) end
 end
 
+-- Put items into a queue that drops its first items. Waiting consumers get theirs first.
+local function put_dropping(some, most)
+    local done = 0
+    while done < #some and redis.call('LLEN', line) > 0 do
+        local count = math.min(#some - done, redis.call('LLEN', line))
+        push(some, done + 1, done + count)
+        done = done + count
+        structure.serve()
+        if redis.call('LLEN', items) > 0 then break end
+    end
+    local there = redis.call('LLEN', items)
+    local over = there + #some - done - most
+    if over > 0 then
+        local old = math.min(over, there) -- of those that are there; the others are never put
+        if old > 0 then
+            redis.call('LTRIM', items, old, -1)
+            forgo(old)
+        end
+        redis.call('HINCRBY', base, 'gone', over)
+        done = done + over - old
+    end
+    push(some, done + 1, #some)
+    return {1, #some}
+end
+
 local PUT, PUT_FORM = {1, 1}, 'm\146\1\1'
 
 local function put(willing, some)
@@ -153,6 +179,7 @@ local function put(willing, some)
     if waits and get('st') ~= '0' then return {-1, 0} end
     local bounded = tonumber(most) > 0
     local fits = #some
+    if bounded and state[7] == '1' then return put_dropping(some, tonumber(most)) end
     if bounded then
         local behind = waits and redis.call('LLEN', putters) > 0
         fits = behind and 0 or math.min(#some, math.max(0, room(most)))
@@ -225,6 +252,15 @@ end
 
 function reader.fetch(operation) return items_of(redis.call('HGET', granted, me .. ' ' .. operation)) end
 
+function call.clear()
+    local count = redis.call('LLEN', items)
+    redis.call('DEL', items)
+    forgo(count)
+    finished()
+    structure.serve()
+    return count
+end
+
 function call.task_done()
     if get('u') == '0' then return redis.error_reply('SKTOOMANY') end
     redis.call('HINCRBY', base, 'u', -1)
@@ -268,6 +304,8 @@ end
 
 function reader.get_maxsize() return get('m') end
 
+function reader.get_overflow() return get('o') or '0' end
+
 function reader.qsize() return redis.call('LLEN', items) end
 
 function reader.statistics()
@@ -275,5 +313,8 @@ function reader.statistics()
     for _, entry in ipairs(redis.call('LRANGE', putters, 0, -1)) do waiting[string.match(entry, '^%S+ %d+')] = true end
     local count = 0
     for _ in pairs(waiting) do count = count + 1 end
-    return {get('m'), redis.call('LLEN', items), get('u'), get('st'), redis.call('LLEN', line), count, living_sessions()}
+    return {
+        get('m'), redis.call('LLEN', items), get('u'), get('st'), redis.call('LLEN', line), count, living_sessions(),
+        get('gone') or '0',
+    }
 end
