@@ -20,6 +20,7 @@ __all__ = [
     "GoneError",
     "LayoutError",
     "LeaseLostError",
+    "LeasesExhausted",
     "NotLockedError",
     "OutOfSharedMemory",
     "OwnerDiedError",

@@ -1,8 +1,9 @@
-"""Items that leave a queue in other ways than one by one: `clear`, `drain`, `overflow="drop_oldest"`, `get(out=...)`."""
+"""Other ways out of a queue: `clear`, `drain`, `overflow="drop_oldest"`, `get(out=...)`."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import queue
 import weakref
@@ -308,8 +309,6 @@ def test_an_item_that_stays_wakes_the_next_consumer(make_queue: MakeQueue) -> No
     second = Task(q.get)
     q.put("no array")
     q.put(np.ones(3))
-    try:
+    with contextlib.suppress(TypeError):
         assert first.result() is out
-    except TypeError:
-        pass
     second.result()

@@ -18,8 +18,8 @@ class Failure(Exception):
 
 
 def fail_once(queue: Any) -> None:
-    """Lease the first item, and fail. Afterwards let the time pass in which nobody asks again which owners live, so that
-    the survivors of the next death find it at once."""
+    """Lease the first item, and fail. Afterwards let the time pass in which nobody asks again which owners live, so
+    that the survivors of the next death find it at once."""
     with contextlib.suppress(Failure), queue.lease():
         raise Failure
     time.sleep(0.011)
@@ -118,7 +118,14 @@ class PutDropping(QueueOperation):
 
     def prepare(self) -> None:
         make = _queue.make(
-            str(path_of(self.name)), self.name, segments.DEFAULT_SEATS, 0, self.maxsize, self.ring_log2, self.start, True
+            str(path_of(self.name)),
+            self.name,
+            segments.DEFAULT_SEATS,
+            0,
+            self.maxsize,
+            self.ring_log2,
+            self.start,
+            True,
         )
         self.queue = sk.Queue._of(segments._keep(make))
         for item in self.before:

@@ -8,8 +8,6 @@
  *   state    FREE            the row is unused; the word is 0
  *            LEASED          `owner` works on the record at `record`
  *            BACK            the record waits before the head: the next consumer gets the first of these
- *            SEEN            `owner` looks at the bytes of the record at `record`, which may be before or behind the
- *                            head; it is taken by others as if nobody looked
  *   record   the position of the record; the bytes lie in the ring between `kept` and the head
  *
  *   step                     written by                                        committed by
@@ -19,17 +17,13 @@
  *   LEASED -> FREE           the owner, by compare-and-swap, without a lock: the record is taken for good
  *   LEASED -> BACK           the owner, by compare-and-swap, without a lock; or, if the owner is dead, the holder of
  *                            get_lock
- *   FREE -> SEEN             the owner, under get_lock                         the store of word
- *   SEEN -> FREE             the owner, by compare-and-swap, without a lock; or, if the owner is dead, the holder of
- *                            get_lock
  *
  * Order. A record that comes back keeps its position, and the records that are BACK are served by position, before the
  * record at the head. So they come in the order in which they were taken at first, which is the order of the puts.
  *
  * Memory. `kept` is the position of the first record that a row keeps. Producers reuse only the ring before it. If the
- * ring gets full because of a few old records, sk_leases_compact moves them forward to just before the head (except
- * those that are SEEN, whose addresses somebody has). So a lease that lasts long costs its own bytes, not those of all
- * records that went past it.
+ * ring gets full because of a few old records, sk_leases_compact moves them forward to just before the head. So a lease
+ * that lasts long costs its own bytes, not those of all records that went past it.
  *
  * Deaths. The owner dies: any consumer that finds the queue empty, or takes something after the last search was
  * SK_LEASES_LOOK_NS ago, asks which owners of rows live, and puts the records of the dead BACK. A process dies in a
@@ -51,7 +45,7 @@
 #define SK_LEASES_LOOK_NS 10000000u /* how often the owners are asked for, at most */
 #define SK_LEASES_KEPT ((uint64_t)1 << 32)
 
-enum sk_lease_state { SK_LEASE_FREE = 0, SK_LEASE_LEASED = 1, SK_LEASE_BACK = 2, SK_LEASE_SEEN = 3 };
+enum sk_lease_state { SK_LEASE_FREE = 0, SK_LEASE_LEASED = 1, SK_LEASE_BACK = 2 };
 
 typedef struct sk_lease_row {
     uint64_t word;
@@ -203,14 +197,13 @@ SK_COLD static inline uint32_t sk_leases_recover(const sk_segment *s, sk_leases 
     for (uint32_t i = 0; i < rows; i++) {
         uint64_t word = sk_load64_acquire(&row[i].word);
         enum sk_lease_state state = sk_lease_state(word);
-        if (state == SK_LEASE_LEASED || state == SK_LEASE_SEEN) {
+        if (state == SK_LEASE_LEASED) {
             uint32_t owner = sk_lease_owner(word);
             if (owner != asked) lives = sk_asker_lives(&asker, owner);
             asked = owner;
             if (lives) continue;
-            uint64_t now = state == SK_LEASE_LEASED ? sk_lease_word(0, sk_lease_deliveries(word), SK_LEASE_BACK) : 0;
-            if (!sk_cas64_seq_cst(&row[i].word, &word, now)) continue; /* commits; fails if it ended its lease and died */
-            back += state == SK_LEASE_LEASED;
+            uint64_t now = sk_lease_word(0, sk_lease_deliveries(word), SK_LEASE_BACK);
+            back += sk_cas64_seq_cst(&row[i].word, &word, now); /* commits; fails if it ended its lease and died */
         } else if (state == SK_LEASE_BACK) back++;
     }
     sk_asker_end(&asker);
@@ -226,10 +219,9 @@ SK_COLD static inline int sk_leases_compact(sk_leases *l, sk_lease_row *row, con
     for (;;) {
         uint32_t at = SK_LEASES_ROWS, rows = sk_leases_rows(l);
         uint64_t last = 0;
-        for (uint32_t i = 0; i < rows; i++) { /* the last record before `limit`; of several looks at one, any */
+        for (uint32_t i = 0; i < rows; i++) { /* the last record before `limit` */
             uint64_t word = sk_load64_acquire(&row[i].word), here = sk_load64_relaxed(&row[i].record);
             if (word == 0 || !sk_before(here, limit) || (at != SK_LEASES_ROWS && sk_before(here, last))) continue;
-            if (at != SK_LEASES_ROWS && here == last && sk_lease_state(word) != SK_LEASE_SEEN) continue;
             at = i;
             last = here;
         }
@@ -239,7 +231,7 @@ SK_COLD static inline int sk_leases_compact(sk_leases *l, sk_lease_row *row, con
         uint64_t head_word = sk_ring_head_at(r, sk_units(last)), units = sk_record_units(sk_record_payload(head_word));
         if (!sk_record_sound(head_word) || units > gap) return SK_CORRUPT;
         limit = last;
-        if (gap < 2 * units || sk_lease_state(sk_load64_acquire(&row[at].word)) == SK_LEASE_SEEN) continue;
+        if (gap < 2 * units) continue;
         uint32_t to = sk_units(last) + gap - (uint32_t)units;
         sk_ring_move(r, to, sk_units(last), units, moves);
         sk_store64_release(&row[at].record, sk_position(sk_items(last), to)); /* commits the move */

@@ -49,14 +49,12 @@ SK_HOT static inline int sk_queue_find(sk_segment *s, sk_queue *q, sk_first *at)
     return rc == SK_OK && !sk_queue_sound(&at->ring, at->head, at->tail) ? SK_CORRUPT : rc;
 }
 
-/* Whether a queue without an item may get one back. It cannot if no row is LEASED or BACK: a row becomes so only by
- * taking an item. */
+/* Whether a queue without an item may get one back. It cannot if no row is in use: a row comes into use only by taking
+ * an item. */
 static inline bool sk_queue_may_come_back(sk_queue *q) {
     const sk_lease_row *row = sk_queue_rows(q);
-    for (uint32_t i = 0, rows = sk_leases_rows(&q->leases); i < rows; i++) {
-        enum sk_lease_state state = sk_lease_state(sk_load64_acquire(&row[i].word));
-        if (state == SK_LEASE_LEASED || state == SK_LEASE_BACK) return true;
-    }
+    for (uint32_t i = 0, rows = sk_leases_rows(&q->leases); i < rows; i++)
+        if (sk_load64_acquire(&row[i].word) != 0) return true;
     return false;
 }
 

@@ -16,7 +16,7 @@ cdef class Lease:
     cdef int begin(self) except -1
     cdef object took(self, uint32_t kind, const char *at, uint64_t size)
     cdef object enter_waiting(self, uint64_t until, bint willing)
-    cdef tuple take_large(self, char *small, sk_found *found, sk_call call)
+    cdef tuple take_larger(self, char *small, sk_found *found, sk_call call)
     cdef int settle(self) except -1
     cdef int give_back(self) except -1
     cdef int bury(self, uint32_t kind, uint64_t size) except -1

@@ -16,7 +16,7 @@ from sharedkit._core import timeouts
 from sharedkit._core.interrupts cimport attend
 from sharedkit._core.lease_arguments import checked_policy
 from sharedkit._core.segment cimport (
-    SK_BUSY, SK_EMPTY, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, SK_TOO_MANY, Handle, Segment, alone,
+    SK_EMPTY, SK_GONE, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, SK_TOO_MANY, Handle, Segment, alone,
     closed, deadline_of, is_too_long, refuse, sk_now_ns, sk_segment,
 )
 from sharedkit._core.taken_into import checked_out, copy_into, differs
@@ -24,7 +24,7 @@ from sharedkit._core.watcher cimport pending, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._codec cimport KIND_ARRAY, decode, form_of
 from sharedkit.shm._queue cimport (
-    SMALL, inside, sk_call, sk_found, sk_lease, sk_queue_forgo, sk_queue_get_found, sk_queue_give_back, sk_queue_glance,
+    SMALL, inside, sk_call, sk_found, sk_queue_forgo, sk_queue_get_found, sk_queue_give_back, sk_queue_glance,
     sk_queue_lease, sk_queue_look, sk_queue_read_lease, sk_queue_settle,
 )
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
@@ -120,13 +120,13 @@ cdef class Lease:
                 if item is not AGAIN:
                     return item
             elif rc == SK_LARGER:
-                taken, item = self.take_large(small, &found, call)
+                taken, item = self.take_larger(small, &found, call)
                 if taken:
                     return item
             else:
                 go_on_getting(segment, rc, &wait)
 
-    cdef tuple take_large(self, char *small, sk_found *found, sk_call call):
+    cdef tuple take_larger(self, char *small, sk_found *found, sk_call call):
         """Lease an item that is too large for the stack: (True, item), or (False, None) if it must be tried again."""
         cdef uint32_t kind = found.kind
         cdef uint64_t size = found.payload
@@ -290,7 +290,7 @@ cdef class LeaseWaiter(QueueWaiter):
             elif rc == SK_LARGER:
                 now.until = sk_now_ns() + SHORT_NS
                 try:
-                    taken, item = lease.take_large(small, &found, now)
+                    taken, item = lease.take_larger(small, &found, now)
                 except Empty:
                     return pending()     # the lock is held: let the other tasks of the loop run first
                 if taken:

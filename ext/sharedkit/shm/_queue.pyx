@@ -7,7 +7,7 @@ import types
 from functools import partial
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -24,13 +24,11 @@ from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Handle, Segment,
     alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_now_ns, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport Waiter, no_task_queued, pending, sk_waits_aside
+from sharedkit._core.watcher cimport no_task_queued, pending, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
-from sharedkit.shm._codec cimport (
-    KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
-)
+from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
 from sharedkit.shm._queue cimport (
-    QUICK, SK_LEASES_ROWS, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_MAXSIZE, SK_QUEUE_OVERFLOW, SK_QUEUE_START,
+    QUICK, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_MAXSIZE, SK_QUEUE_OVERFLOW, SK_QUEUE_START,
     SK_RECORD_HEAD, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_lock_owner, sk_queue, sk_queue_body_len,
     sk_queue_bytes, sk_queue_cancel_put, sk_queue_capacity, sk_queue_clear, sk_queue_count, sk_queue_dropped,
     sk_queue_drops, sk_queue_fill, sk_queue_floor_for, sk_queue_get, sk_queue_get_records, sk_queue_glance,
@@ -120,15 +118,16 @@ def blueprint(maxsize, overflow="block"):
 
 
 cdef class Queue(Handle):
-    """Queue(maxsize=0, *, overflow='block', name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
+    """Queue(maxsize=0, *, overflow='block', name=None, exist_ok=False, persist=False, seats=192, mode=None, \
+group=None)\n--\n
     A first-in, first-out queue between threads and processes, with the interface of `queue.Queue` of Python 3.13.
 
     It holds at most `maxsize` items; if that is 0 or less, as many as fit into memory (32 GiB at once). Items are
     copied: `None bool int float bytes str` and NumPy arrays fast, everything else by pickle 5. There may be any number
     of producers and consumers; each producer's items stay in order. While a process is stopped (SIGSTOP) inside a call,
     non-blocking calls raise Full or Empty after 0.1 s, with a message that names the process. `seats`: how many
-    processes can attach at once. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the first
-    item, which then counts as done; `statistics().dropped` is their number.
+    processes can attach at once. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the
+    first item, which then counts as done; `statistics().dropped` is their number.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: a byte ring with one commit word for each side, docs/decisions/0002.
     """
@@ -545,8 +544,8 @@ cdef class Queue(Handle):
         return self.qsize() == 0
 
     def full(self):
-        """Whether a put would have to wait for room (or drop an item); always False if there is no limit. Items that came
-        back from a lease need no room.
+        """Whether a put would have to wait for room (or drop an item); always False if there is no limit. Items that
+        came back from a lease need no room.
         """
         cdef Segment segment = self._segment()
         return 0 < sk_queue_maxsize(sk_queue_of(segment.s)) <= sk_queue_held(sk_queue_of(segment.s))

@@ -35,8 +35,8 @@ cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 cdef object too_many(Segment segment):
     """Return the error of a lease for which no row is free."""
     return errors.LeasesExhausted(
-        f"{SK_LEASES_ROWS} items of the queue {segment.name!r} are leased at once or came back, and it keeps track of no "
-        "more: end some leases"
+        f"{SK_LEASES_ROWS} items of the queue {segment.name!r} are leased at once or came back, and it keeps track of "
+        "no more: end some leases"
     )
 
 
@@ -69,8 +69,8 @@ cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1:
 cdef tuple take_large(
     Segment segment, char *start, uint64_t have, sk_found *found, sk_lease *lease, sk_call call
 ):
-    """Copy the item that `found` describes into memory of its own and take it, or lease it if `lease` is not NULL: return
-    (True, item), or (False, None) if another consumer took it. `call` says how long to wait for the lock."""
+    """Copy the item that `found` describes into memory of its own and take it, or lease it if `lease` is not NULL:
+    return (True, item), or (False, None) if another consumer took it. `call` says how long to wait for the lock."""
     cdef uint64_t skip = 0
     cdef int rc = SK_INTERRUPTED
     cdef char *to
@@ -148,5 +148,3 @@ cdef class QueueWaiter(Waiter):
         if rc == SK_SHUTDOWN:
             raise ShutDown
         return refuse_put(self.segment, rc, asked)
-
-

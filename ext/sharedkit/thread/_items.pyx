@@ -55,7 +55,6 @@ cdef class Items:
         self.ring, self.mask = ring, places - 1
         return 0
 
-
     cdef object pop_back(self):
         """Take the first item that came back."""
         cdef Leased first = self.back.pop(0)

@@ -29,9 +29,9 @@ from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._waiting cimport sk_wait_state, this_thread
 from sharedkit.thread import registry
 from sharedkit.thread._items cimport (
-    BATCH, EVERYBODY, FIRST, LEASE, ONE, Items, Leased, ended, give_back, lease_first, new_items, nones, place_in, put_dropping, put_some, settle,
-    sk_side, sk_side_awaited, sk_side_end, sk_side_must_yield, sk_side_notify, sk_side_park, sk_side_raise,
-    sk_side_waiting, sk_store64_relaxed, take,
+    BATCH, EVERYBODY, FIRST, LEASE, ONE, Items, Leased, ended, give_back, lease_first, new_items, nones, place_in,
+    put_dropping, put_some, settle, sk_side, sk_side_awaited, sk_side_end, sk_side_must_yield, sk_side_notify,
+    sk_side_park, sk_side_raise, sk_side_waiting, sk_store64_relaxed, take,
 )
 from sharedkit.thread._ranking cimport NOTHING, Place, first_runs
 from sharedkit.thread._waiters cimport GETTING, PutWaiter, get_waiter, join_waiter, key_of, put_waiter

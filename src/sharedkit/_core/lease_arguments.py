@@ -39,6 +39,6 @@ def checked_policy(max_deliveries: int | None, dead_letter: Any, own: Any) -> in
 def no_leases() -> NotImplementedError:
     """The error of `lease` in a placement that has none."""
     return NotImplementedError(
-        "queues behind a server have no leases; those in shared memory and for threads have. In Redis an item comes back "
-        "anyway if its consumer dies before its next call on the queue (ack='auto')"
+        "queues behind a server have no leases; those in shared memory and for threads have. In Redis an item comes "
+        "back anyway if its consumer dies before its next call on the queue (ack='auto')"
     )

@@ -182,8 +182,8 @@ class QueueMethods(StructureMethods, Generic[T]):
         return item
 
     def drain(self) -> list[T]:
-        """Take the items that are there, without waiting; return them as a list, which may be empty. Each of them counts
-        as unfinished until `task_done()`."""
+        """Take the items that are there, without waiting; return them as a list, which may be empty. Each of them
+        counts as unfinished until `task_done()`."""
         try:
             return self.get_many(block=False)
         except (Empty, ShutDown):

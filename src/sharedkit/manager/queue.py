@@ -31,10 +31,12 @@ class Queue(QueueMethods[T], Handle):
     """Queue(maxsize=0, *, overflow='block', name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
-    less. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the first item, which then counts
-    as done; `statistics().dropped` is their number. The client that puts an item pickles it, and the client that gets it unpickles it; the server never unpickles
-    it. If a client dies, an item that was taken for it but not sent goes back to the front; an item that was sent is
-    lost with that client.
+    less. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the first item, which then
+    counts as done; `statistics().dropped` is their number.
+
+    The client that puts an item pickles it, and the client that gets it unpickles it; the server never unpickles it. If
+    a client dies, an item that was taken for it but not sent goes back to the front; an item that was sent is lost with
+    that client.
 
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
     queue with the same parameters.

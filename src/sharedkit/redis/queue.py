@@ -38,8 +38,9 @@ class Queue(QueueMethods[T], Handle):
     """Queue(maxsize=0, *, overflow='block', ack="auto", name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
-    less. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the first item, which then counts
-    as done; `statistics().dropped` is their number. The client that puts an item pickles it, and the client that gets it unpickles it.
+    less. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the first item, which then
+    counts as done; `statistics().dropped` is their number. The client that puts an item pickles it, and the client that
+    gets it unpickles it.
 
     The server keeps an item until the process that took it has acknowledged it, by its next call on the queue or by its
     heartbeat. If a process dies, the items that it has not acknowledged go back to the front, so each item comes *at
@@ -226,8 +227,8 @@ class Queue(QueueMethods[T], Handle):
         return _items_or_error(got)
 
     def _use_get(self, session: Session, out: Any, answer: Any, payload: Any, number: int, left: int) -> list[T] | str:
-        """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: they never could be. An item
-        that does not have the form of `out` does."""
+        """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: they never could be. An
+        item that does not have the form of `out` does."""
         if answer[0] == 2:
             packed = answer[1]
         elif answer[0] != 0:

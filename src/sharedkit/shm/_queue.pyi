@@ -5,7 +5,6 @@ from types import GenericAlias
 from typing import Any, Generic, SupportsIndex, TypeVar, overload
 
 from numpy.typing import NDArray
-
 from typing_extensions import disjoint_base
 
 from sharedkit._core.lease_arguments import Overflow
@@ -120,7 +119,13 @@ class Queue(Handle, Generic[_T]):
     def statistics(self) -> QueueStatistics: ...
 
 def make(
-    place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, maxsize: int, log2: int, start: int,
+    place: Place | PrivatePlace | str,
+    name: str | None,
+    seats: int,
+    flags: int,
+    maxsize: int,
+    log2: int,
+    start: int,
     drops: bool = False,
 ) -> Segment: ...
 def state(segment: Segment) -> str: ...

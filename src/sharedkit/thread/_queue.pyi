@@ -148,6 +148,12 @@ class PriorityQueue(Queue[_T]):
     """A Queue whose `get` takes the least item, by Python's `<`, and of equal items the one that was put first."""
 
 def make(
-    place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, maxsize: int, kind: int = 4, drops: bool = False
+    place: Place | PrivatePlace | str,
+    name: str | None,
+    seats: int,
+    flags: int,
+    maxsize: int,
+    kind: int = 4,
+    drops: bool = False,
 ) -> Segment: ...
 def blueprint(maxsize: SupportsIndex, kind: int = 4, overflow: str = "block") -> Blueprint: ...
