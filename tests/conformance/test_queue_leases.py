@@ -103,7 +103,7 @@ def test_an_item_comes_back_whatever_maxsize_says(make_queue: MakeQueue) -> None
 def test_every_way_of_taking_gets_what_came_back_first(make_queue: MakeQueue) -> None:
     q = make_queue()
     big = np.arange(5000.0)
-    for take in (
+    takes: tuple[Callable[[], Any], ...] = (
         lambda: q.get(),
         lambda: q.get_nowait(),
         lambda: q.get_many(1)[0],
@@ -112,7 +112,8 @@ def test_every_way_of_taking_gets_what_came_back_first(make_queue: MakeQueue) ->
         lambda: asyncio.run(q.aget_many())[0],
         lambda: next(iter(q)),
         lambda: q.get(out=np.zeros(5000)),
-    ):
+    )
+    for take in takes:
         q.put(big)
         q.put("later")
         with pytest.raises(Failure), q.lease() as item:

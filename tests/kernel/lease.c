@@ -251,6 +251,24 @@ static void comes_back_in_order(void) {
     leave(&s);
 }
 
+/* Nobody gets items any more, but the death of an owner is noticed by those that wait for the end. */
+static void an_owner_dies_after_the_end(void) {
+    sk_segment s, other;
+    sk_lease a, b;
+    make(&s, 0, false);
+    attach(&other);
+    for (uint32_t i = 1; i <= 3; i++) put_number(&s, i, 100);
+    CHECK(lease_number(&other, &a) == 1 && lease_number(&s, &b) == 2);
+    end(&s, true);
+    CHECK(sk_queue_unfinished_now(sk_queue_of(&s)) == 2);
+    CHECK(sk_queue_settle(&s, &b) && sk_queue_task_done(sk_queue_of(&s), 1) == SK_OK);
+    die(&other);
+    int rc;
+    while ((rc = sk_queue_join(&s, FOR_EVER)) == SK_INTERRUPTED) {}
+    CHECK(rc == SK_OK);
+    leave(&s);
+}
+
 /* A lease that lasts: the ring is used again around it, and does not grow for what goes past it. */
 static void old_leases_cost_their_own_bytes(void) {
     sk_segment s;
@@ -307,6 +325,7 @@ static void the_first_is_dropped(void) {
 int main(int argc, char **argv) {
     begin(argc, argv, "lease");
     comes_back_in_order();
+    an_owner_dies_after_the_end();
     old_leases_cost_their_own_bytes();
     no_row_is_free();
     the_first_is_dropped();

@@ -185,8 +185,8 @@ class DeadLetter(Operation):
     dies in between."""
 
     def __init__(self) -> None:
-        self.queue = sk.Queue()
-        self.dead = sk.Queue()
+        self.queue: sk.Queue[Any] = sk.Queue()
+        self.dead: sk.Queue[Any] = sk.Queue()
         self.names = [self.queue.name, self.dead.name]
         self.items = [payload("bad"), payload("good")]
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 
 from sharedkit._core.segment cimport Handle, Segment
-from sharedkit.shm._queue cimport sk_call, sk_found, sk_lease
+from sharedkit.shm._queue_kernel cimport sk_call, sk_found, sk_lease
 
 
 cdef class Lease:

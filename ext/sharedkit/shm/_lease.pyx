@@ -23,7 +23,7 @@ from sharedkit._core.taken_into import checked_out, copy_into, differs
 from sharedkit._core.watcher cimport pending, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._codec cimport KIND_ARRAY, decode, form_of
-from sharedkit.shm._queue cimport (
+from sharedkit.shm._queue_kernel cimport (
     SMALL, inside, sk_call, sk_found, sk_queue_forgo, sk_queue_get_found, sk_queue_give_back, sk_queue_glance,
     sk_queue_lease, sk_queue_look, sk_queue_read_lease, sk_queue_settle,
 )

@@ -27,7 +27,7 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.watcher cimport no_task_queued, pending, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
-from sharedkit.shm._queue cimport (
+from sharedkit.shm._queue_kernel cimport (
     QUICK, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_MAXSIZE, SK_QUEUE_OVERFLOW, SK_QUEUE_START,
     SK_RECORD_HEAD, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_lock_owner, sk_queue, sk_queue_body_len,
     sk_queue_bytes, sk_queue_cancel_put, sk_queue_capacity, sk_queue_clear, sk_queue_count, sk_queue_dropped,

@@ -5,7 +5,7 @@ from libcpp cimport bool as cbool
 
 from sharedkit._core.segment cimport Segment
 from sharedkit._core.watcher cimport Waiter
-from sharedkit.shm._queue cimport sk_call, sk_found, sk_lease
+from sharedkit.shm._queue_kernel cimport sk_call, sk_found, sk_lease
 from sharedkit.shm._waiting cimport sk_wait_state
 
 

@@ -18,7 +18,7 @@ from sharedkit._core.watcher cimport Waiter, pending
 from sharedkit.shm._codec cimport (
     KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, array_for, decode, unpickle_oob,
 )
-from sharedkit.shm._queue cimport (
+from sharedkit.shm._queue_kernel cimport (
     SK_LEASES_ROWS, SK_RING_UNITS_MAX, SK_UNIT, inside, sk_call, sk_found, sk_lease, sk_queue_bytes, sk_queue_capacity,
     sk_queue_lacks, sk_queue_of, sk_queue_take_found,
 )

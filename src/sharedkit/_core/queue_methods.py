@@ -203,7 +203,8 @@ class QueueMethods(StructureMethods, Generic[T]):
 
     def get_nowait(self) -> T:
         """Same as get(block=False)."""
-        return self.get(False)
+        item: T = self.get(False)
+        return item
 
     async def aget_many(
         self,

@@ -175,7 +175,7 @@ class Queue(QueueMethods[T], Handle):
 
     async def _aget_into(self, out: NDArray[Any], block: bool, timeout: float | None) -> NDArray[Any]:
         (item,) = await self._aget(1, block, timeout, out)
-        return item  # type: ignore[return-value]
+        return item
 
     def get_many(
         self,
@@ -253,7 +253,7 @@ class Queue(QueueMethods[T], Handle):
                 copy_into(items[0], out)
             except (TypeError, ValueError) as why:
                 raise GoesBack(why) from None
-            items = [out]  # type: ignore[list-item]
+            items = [out]
         if payload is not None:
             session.acknowledge(self._base, number)
         return items
