@@ -34,6 +34,8 @@ MODULES = [
     module("sharedkit.shm._counter"),
     module("sharedkit.shm._codec"),
     module("sharedkit.shm._stalls"),
+    module("sharedkit.shm._taking"),
+    module("sharedkit.shm._lease"),
     module("sharedkit.shm._queue"),
     module("sharedkit.shm._stream_reader"),
     module("sharedkit.shm._stream"),

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from benchmarks.race import Entrant, field_of, group
 from benchmarks.rivals.cloudtoid import Cloudtoid, CloudtoidArrays
 from benchmarks.rivals.faster_fifo import FasterFifo
-from benchmarks.rivals.ours import OurQueue
+from benchmarks.rivals.ours import OurLeases, OurQueue
 from benchmarks.rivals.ours_served import ServedQueue
 from benchmarks.rivals.pyzmq import Pyzmq
 from benchmarks.rivals.rival import QueueRival, Traffic
@@ -50,7 +50,7 @@ Race = Callable[[Entrant], None]
 
 
 @group("queue: 100-byte items, 1 to 1")
-@field_of(lambda queue: Streaming(queue, ONE, Bytes(100)), [q for q in SINGLE if q.suits(ONE)])
+@field_of(lambda queue: Streaming(queue, ONE, Bytes(100)), [OurLeases(), *(q for q in SINGLE if q.suits(ONE))])
 def test_100_byte_items_one_to_one(entrant: Entrant, race: Race) -> None:
     race(entrant)
 

@@ -79,6 +79,22 @@ class OurQueue(Ours, QueueRival):
         self._queue.close()
 
 
+class OurLeases(OurQueue):
+    """The same queue; the consumer leases each item instead of getting it."""
+
+    name = "sharedkit, leases"
+    batches = False
+
+    def receiver(self) -> Receiver:
+        lease = self._queue.lease
+
+        def get() -> Any:
+            with lease() as item:
+                return item
+
+        return Receiver(get=get)
+
+
 class OurArray(Ours, ArrayRival):
     """`Array` of "i8" with its atomic element operations."""
 

@@ -20,6 +20,7 @@ __all__ = [
     "GoneError",
     "LayoutError",
     "LeaseLostError",
+    "LeasesExhausted",
     "NotLockedError",
     "OutOfSharedMemory",
     "OwnerDiedError",
@@ -65,6 +66,10 @@ class GoneError(SharedkitError, FileNotFoundError):
 
 class LeaseLostError(SharedkitError, ConnectionError):
     """Raised when this process was silent for longer than its lease, so others may have what it held; attach anew."""
+
+
+class LeasesExhausted(SharedkitError, OSError):
+    """Raised when more items of a queue are leased at once than it keeps track of; end some leases first."""
 
 
 class NotLockedError(SharedkitError, RuntimeError, ValueError):

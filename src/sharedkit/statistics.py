@@ -66,7 +66,8 @@ class QueueStatistics:
     `capacity_bytes` and `used_bytes` measure the ring that holds the items; None if items are plain objects.
     `waiting_getters` and `waiting_putters` count sleeping threads, where all tasks of an event loop count as one; None
     if they are not counted. `put_owner` and `get_owner` are the process ids of the processes inside `put` and `get`
-    now, or None.
+    now, or None. `leased` counts the items that consumers have leased now; `dropped` those that puts have dropped so
+    far, because the queue was full (`overflow="drop_oldest"`).
     """
 
     name: str
@@ -82,6 +83,8 @@ class QueueStatistics:
     waiting_putters: int | None = None
     put_owner: int | None = None
     get_owner: int | None = None
+    leased: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

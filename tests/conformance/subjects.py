@@ -55,14 +55,15 @@ SHM = sk.get_context("shm")
 MANAGER = sk.get_context("manager")  # one server for all of its tests; it starts when the first test uses it
 
 NOT_OURS = dict.fromkeys(
-    ("batches", "names", "close", "statistics", "spellings", "refuses-pickling"), "sharedkit's own promise"
+    ("batches", "leases", "names", "close", "statistics", "spellings", "refuses-pickling"), "sharedkit's own promise"
 )
-ONE_PROCESS = {"processes": "its state lives in one process"}
+ONE_PROCESS = {"processes": "its state lives in one process", "pickles-items": "its items are references"}
 MANY_PROCESSES = {"refuses-pickling": "it can be pickled", "any-object": "its items are pickled"}
 SERVED = MANY_PROCESSES | {
     "found-by-name-alone": "an unrelated program has to say which server, and with which authkey",
     "view": "its elements are in the server, so a read gives a copy",
     "buffer": "its elements are in the server, so a read gives a copy",
+    "leases": "there are none behind a server yet",
     "cancelled-puts": "the server may have put already when the task is cancelled; `CancelledError.put` says so",
 }
 

@@ -14,6 +14,7 @@ PROGRAMS = (
     "counter",
     "lock",
     "queue",
+    "lease",
     "segment",
     "ring",
     "event",

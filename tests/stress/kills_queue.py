@@ -41,6 +41,7 @@ class Mode:
     maxsize: int
     batch: int
     sizes: Callable[[random.Random, int], int]
+    leases: bool = False  # consumers lease each item: what a killed one had in hand comes back
 
 
 MODES = {
@@ -49,6 +50,8 @@ MODES = {
     "batches": Mode(300, BATCH, lambda rng, _: rng.randrange(16, 300)),
     "large": Mode(20, 1, lambda rng, _: rng.randrange(20_000, 1 << 17)),
     "growing": Mode(64, 1, lambda rng, n: rng.randrange(16, 64 << min(n // 200, 10))),
+    "leases": Mode(200, 1, lambda rng, _: rng.randrange(16, 300), leases=True),
+    "large leases": Mode(20, 1, lambda rng, _: rng.randrange(16, 1 << rng.randrange(5, 18)), leases=True),
     "growing batches": Mode(96, BATCH, lambda rng, n: rng.randrange(16, 64 << min(n // 400, 9))),
 }
 
@@ -77,8 +80,11 @@ class Books:
         # If a consumer dies before the server has sent it a whole item, the server puts the item back; other consumers
         # may have taken later items meanwhile.
         back = self.consumers // 100 if sk.method == "manager" and self.mode == "large" else 0
-        disorder = max(0, self.reordered - back)
-        return not (self.hung or self.lost or self.duplicated or disorder or self.torn or self.left)
+        # An item that was leased by a killed consumer is delivered again, perhaps after later ones.
+        again = self.consumers if MODES[self.mode].leases else 0
+        disorder = max(0, self.reordered - back - again)
+        twice = max(0, self.duplicated - again)
+        return not (self.hung or self.lost or twice or disorder or self.torn or self.left)
 
 
 def produce(queue: Any, ledger: Ledger, slot: int, producer: int, mode: Mode, seed: int) -> None:
@@ -97,6 +103,15 @@ def produce(queue: Any, ledger: Ledger, slot: int, producer: int, mode: Mode, se
 
 def consume(queue: Any, ledger: Ledger, slot: int, mode: Mode) -> None:
     while int(ledger.taken[slot]) < LOG_ROOM - mode.batch:
+        if mode.leases:
+            try:
+                with queue.lease(0.1) as item:
+                    ledger.log(slot, check_item(item))
+                queue.task_done()
+            except Empty:
+                if ledger.stop[1]:
+                    return
+            continue
         try:
             items = [queue.get(timeout=0.1)] if mode.batch == 1 else queue.get_many(mode.batch, timeout=0.1)
         except Empty:
@@ -124,6 +139,7 @@ class Round:
         self.puts: dict[int, tuple[int, int]] = {}  # producer: puts begun, puts done
         self.seen: list[np.ndarray[Any, np.dtype[np.int64]]] = []
         self.taken_by_killed_at_most = 0
+        self.not_done_at_most = 0
 
     def start(self, slot: int) -> None:
         self.ledger.clear(slot)
@@ -187,7 +203,8 @@ class Round:
         self.books.kills += 1
         self.books.producers += slot < 2
         self.books.consumers += slot >= 2
-        self.taken_by_killed_at_most += self.mode.batch if slot >= 2 else 0
+        self.taken_by_killed_at_most += self.mode.batch if slot >= 2 and not self.mode.leases else 0
+        self.not_done_at_most += self.mode.batch if slot >= 2 else 0
         alive = [each for each in range(4) if each != slot]
         for side in ((0, 1), (2, 3)):
             slots = tuple(each for each in side if each in alive)
@@ -260,7 +277,7 @@ class Round:
         books.lost += max(missing - self.taken_by_killed_at_most, 0)
         books.unfinished += self.queue.unfinished_tasks
         # Items without `task_done` were taken by consumers that died before they called it.
-        books.lost += max(self.queue.unfinished_tasks - self.taken_by_killed_at_most, 0)
+        books.lost += max(self.queue.unfinished_tasks - self.not_done_at_most, 0)
 
 
 def run(mode: str, kills: int, seed: int) -> Books:

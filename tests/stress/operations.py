@@ -219,7 +219,11 @@ class QueueOperation(Operation):
 
     def adopt(self, first: Any, committed: bool) -> None:
         self.name, self.queue = first.name, first.queue
-        self.before = first.before + (first.mine if committed else [])
+        self.before = first.after(committed)
+
+    def after(self, committed: bool) -> list[Any]:
+        """The items in the queue after this operation, whether it has committed or not."""
+        return self.before + (self.mine if committed else [])
 
     def finish(self) -> int:
         if self.queue is not None:

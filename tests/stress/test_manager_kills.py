@@ -13,7 +13,7 @@ from stress.soak import soak
 SEED = 20261123
 USES = [
     *(("kills_sync.py", primitive) for primitive in PRIMITIVES),
-    *(("kills_queue.py", mode) for mode in MODES),
+    *(("kills_queue.py", mode) for mode, uses in MODES.items() if not uses.leases),
     *(("kills_words.py", subject) for subject in SUBJECTS),
     ("kills_dict.py", "Dict"),
 ]

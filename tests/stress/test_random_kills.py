@@ -93,7 +93,7 @@ def test_a_structure_outlives_some_daemons_that_use_it(script: str, subject: str
 @pytest.mark.stress
 @pytest.mark.parametrize("mode", MODES)
 def test_a_queue_outlives_many_producers_and_consumers(mode: str, soaks: Any) -> None:
-    _queue_survives(mode, 1000 if mode == "small" else 400, soaks)
+    _queue_survives(mode, 1000 if mode in ("small", "leases") else 400, soaks)
 
 
 @pytest.mark.stress

@@ -32,6 +32,7 @@ EXPECTED = {
     "JoinableQueue",
     "LayoutError",
     "LeaseLostError",
+    "LeasesExhausted",
     "Lock",
     "NotLockedError",
     "OutOfSharedMemory",

@@ -17,7 +17,7 @@
 #include "core/sk_seat.h"
 
 #define SK_MAGIC 0x32544b4445524853u /* "SHREDKT2" */
-#define SK_LAYOUT 2u
+#define SK_LAYOUT 3u
 #define SK_SEATS_AT 256u
 #define SK_PERSIST 1u /* flag: the segment lives until it is unlinked */
 #define SK_PARAMS 6

@@ -30,6 +30,7 @@ enum sk_status {
     SK_FILE_LIMIT = -22, /* the process may not make files so large (RLIMIT_FSIZE) */
     SK_NO_MAPPING = -23, /* the process has no room for the mapping */
     SK_STALLED = -24,   /* the holder of an inner lock makes no progress, and the caller does not wait for it */
+    SK_TOO_MANY = -26,  /* as many as there is room for are in use already */
     SK_FREE = -25,      /* what the caller waits for is free, and the caller takes it by another call */
 };
 

@@ -1,16 +1,18 @@
 /* A queue of records: a byte ring with a word for producers and a word for consumers.
  *
  *   offset  what                                      written by
- *   0       put_lock, put_moves, head_seen            producers, head_seen under put_lock; moves: see sk_stall.h
+ *   0       put_lock, put_moves, head_seen, base_seen  producers, the hints under put_lock; moves: see sk_stall.h
  *   128     tail: position behind the last record     under put_lock; its store commits a put
  *   256     get_lock, get_moves, tail_seen            consumers, tail_seen under get_lock
  *   384     head: position of the first record        under get_lock; its store commits a get
+ *           leases, forgone                           see sk_leases.h, sk_forgone.h
  *   512     items, room, idle, next: eventcounts      waiters prepare, wakers notify (sk_wait.h)
  *   528     token of a producer: see sk_wait_state.h  producers that wait for room, by compare-and-swap
  *   640     done: items declared done                 any thread, by compare-and-swap
  *   768     geometry                                  under put_lock; if the ring grows, under both locks
  *           state                                     under both locks
  *           maxsize                                   any thread, by one store
+ *   896     rows of the leases                        see sk_leases.h
  *   then    the ring, from a page of its own to the end of the file
  *
  * Deaths. If a process dies in a put (get) before the store of tail (head), the put never happened; after the store it
@@ -18,7 +20,9 @@
  * the ring, copies there the records that must move, and stores `geometry`. Before that store the new part is unused
  * space, which repair gives back; after it the former places of those records are unused. Counts are differences of
  * positions, so no count can disagree. shutdown(immediate) is one store of `state`: the positions freeze, nothing is
- * drained, and counts are read differently from then on.
+ * drained, and counts are read differently from then on. Records that were taken may stay in the ring, behind the head,
+ * and come back (sk_leases.h). So producers reuse the ring before its *base*, which is the head or the first such
+ * record, while `maxsize` limits the items between head and tail.
  * Fairness. A producer that sleeps at a full queue would lose against one that never pauses, which is awake when there
  * is room. So a producer takes the token if others took the room that it waited for and it still waits after 20 ms; the
  * others honour the token as sk_wait_state.h says. The holder of the token sleeps on `next`, the others on `room`. A
@@ -27,12 +31,12 @@
  * Stopped processes. If the holder of a lock is stopped inside (SIGSTOP), the lock must stay taken. A caller without a
  * deadline waits on; a caller with a deadline keeps it; a caller that does not wait for an item or for room gets
  * SK_STALLED when the holder has made no progress for 80 ms. Counts, join and task_done take no lock.
- * Order of locks: put_lock before get_lock. head_seen and tail_seen are hints for the holder of each lock, so that it
- * reads the other side's cache line only once in many operations. */
+ * Order of locks: put_lock before get_lock. head_seen, base_seen and tail_seen are hints for the holder of each lock, so
+ * that it reads the other side's cache line only once in many operations. */
 #ifndef SK_QUEUE_H
 #define SK_QUEUE_H
 
-#include "structures/sk_ring.h"
+#include "structures/sk_forgone.h"
 #include "core/sk_call.h"
 
 #define SK_QUEUE_OPEN 0u
@@ -43,7 +47,8 @@ typedef struct sk_queue {
     uint32_t put_lock;
     uint32_t put_moves;
     uint64_t head_seen;
-    unsigned char line0[SK_LINE - 16];
+    uint64_t base_seen; /* units */
+    unsigned char line0[SK_LINE - 24];
     uint64_t tail;
     unsigned char line1[SK_LINE - 8];
     uint32_t get_lock;
@@ -51,7 +56,9 @@ typedef struct sk_queue {
     uint64_t tail_seen;
     unsigned char line2[SK_LINE - 16];
     uint64_t head;
-    unsigned char line3[SK_LINE - 8];
+    sk_leases leases;
+    sk_forgone forgone;
+    unsigned char line3[SK_LINE - 8 - sizeof(sk_leases) - sizeof(sk_forgone)];
     uint32_t items, room, idle, next;
     uint64_t token;
     unsigned char line4[SK_LINE - 24];
@@ -72,10 +79,12 @@ _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "
 #define SK_QUEUE_FLOOR 1   /* the offset of the ring in the file */
 #define SK_QUEUE_LOG2 2    /* log2 of the number of units of the first ring */
 #define SK_QUEUE_START 3   /* the first position */
+#define SK_QUEUE_OVERFLOW 4 /* 0: a put waits for room; 1: it drops the first item instead */
 
 enum sk_queue_side { SK_QUEUE_PUT = 1, SK_QUEUE_GET = 2 }; /* sk_stall.which */
 
 static inline sk_queue *sk_queue_of(const sk_segment *s) { return sk_body_of(s); }
+static inline sk_lease_row *sk_queue_rows(sk_queue *q) { return (sk_lease_row *)(void *)(q + 1); }
 static inline uint64_t sk_queue_maxsize(const sk_queue *q) { return sk_load64_relaxed(&q->maxsize); }
 static inline uint64_t sk_queue_floor(const sk_segment *s) { return sk_header_of(s)->param[SK_QUEUE_FLOOR]; }
 
@@ -83,10 +92,37 @@ SK_HOT static inline int sk_queue_ring(sk_segment *s, const sk_queue *q, sk_ring
     return sk_ring_of(s, sk_load64_acquire(&q->geometry), sk_queue_floor(s), r); /* A3: pairs with R3 */
 }
 
+static inline bool sk_queue_drops(const sk_segment *s) { return sk_header_of(s)->param[SK_QUEUE_OVERFLOW] != 0; }
+
+/* The units of the position before which the ring may be used again. The head is read first: see sk_leases_base. */
+static inline uint32_t sk_queue_base(const sk_queue *q) {
+    uint64_t head = sk_forgone_head(&q->forgone, &q->head);
+    return sk_leases_base(&q->leases, head);
+}
+
 /* Whether both positions lie within one ring. */
 static inline bool sk_queue_sound(const sk_ring *r, uint64_t head, uint64_t tail) {
     uint32_t units = sk_units(tail) - sk_units(head), items = sk_items(tail) - sk_items(head);
     return sk_ring_spans(r, sk_units(head), sk_units(tail)) && items <= units && (items == 0) == (units == 0);
+}
+
+/* --- records ------------------------------------------------------------------------------------- */
+
+/* The record that a call found. */
+typedef struct sk_found {
+    uint64_t head; /* position of the record */
+    uint64_t payload;
+    uint32_t kind;
+} sk_found;
+
+/* Read the header of the record at `head`. SK_CORRUPT if it is no valid header, or if the record ends after `tail`. */
+static inline int sk_queue_read_head(const sk_ring *r, uint64_t head, uint64_t tail, sk_found *found) {
+    uint64_t head_word = sk_ring_head_at(r, sk_units(head));
+    found->head = head;
+    found->payload = sk_record_payload(head_word);
+    found->kind = sk_record_kind(head_word);
+    uint32_t units_used = sk_units(tail) - sk_units(head);
+    return sk_record_sound(head_word) && sk_record_units(found->payload) <= units_used ? SK_OK : SK_CORRUPT;
 }
 
 /* --- locks and repair --------------------------------------------------------------------------- */
@@ -105,6 +141,7 @@ SK_COLD static inline int sk_queue_repair_put(sk_segment *s, sk_queue *q) {
     int rc = sk_queue_ring(s, q, &r);
     if (rc != SK_OK) return rc;
     sk_store64_relaxed(&q->head_seen, sk_load64_acquire(&q->head));
+    sk_store64_relaxed(&q->base_seen, sk_queue_base(q));
     int64_t size = sk_segment_size(s);
     if (size > 0) sk_queue_discard(s, &q->put_moves, sk_queue_floor(s) + sk_ring_bytes(&r), (uint64_t)size);
     return SK_OK;
@@ -130,11 +167,20 @@ SK_HOT static inline int sk_queue_lock_put(sk_segment *s, sk_queue *q, sk_call c
     return rc;
 }
 
+/* Repair after a death: finish the step that the dead process had committed, and free the rows of leases that did not
+ * happen. The hint may have any value; head is safe. */
+SK_COLD static inline void sk_queue_repair_get(sk_queue *q) {
+    sk_forgone_finish(&q->forgone, &q->head, sk_queue_rows(q));
+    uint64_t head = sk_load64_relaxed(&q->head);
+    sk_leases_repair(&q->leases, sk_queue_rows(q), head);
+    sk_store64_relaxed(&q->tail_seen, head);
+}
+
 SK_HOT static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, sk_call call) {
     int rc = sk_lock_take(s, &q->get_lock, call.until);
     if (__builtin_expect(rc == SK_OK, 1)) return rc;
     if (rc != SK_OWNER_DIED) return sk_queue_judge(&q->get_lock, &q->get_moves, SK_QUEUE_GET, call, rc);
-    sk_store64_relaxed(&q->tail_seen, sk_load64_relaxed(&q->head)); /* the hint may have any value; head is safe */
+    sk_queue_repair_get(q);
     return SK_OK;
 }
 
@@ -162,11 +208,11 @@ static inline void sk_queue_read(const sk_ring *r, uint32_t *moves, uint32_t uni
 
 /* --- growing ------------------------------------------------------------------------------------- */
 
-/* The number of units by which a ring must grow to hold `need` more, in whole pages, if `used` units from `head` on are
+/* The number of units by which a ring must grow to hold `need` more, in whole pages, if `used` units from `base` on are
  * in use. */
-static inline uint64_t sk_queue_lack(const sk_ring *r, uint32_t head, uint32_t used, uint64_t need) {
+static inline uint64_t sk_queue_lack(const sk_ring *r, uint32_t base, uint32_t used, uint64_t need) {
     uint64_t lack = used + need > r->units ? used + need - r->units : 0;
-    uint64_t stretch = lack > 0 ? sk_ring_stretch(r, head, used) : 0;
+    uint64_t stretch = lack > 0 ? sk_ring_stretch(r, base, used) : 0;
     return sk_round_up(lack > stretch ? lack : stretch, SK_UNITS_PER_PAGE);
 }
 
@@ -178,8 +224,9 @@ static inline int sk_queue_lengthen(sk_segment *s, sk_queue *q, const sk_ring *o
     if (rc == SK_OK) rc = sk_queue_lock_get(s, q, call);
     if (rc != SK_OK) return rc;
     uint64_t head = sk_load64_relaxed(&q->head), tail = sk_load64_relaxed(&q->tail);
-    if (!sk_queue_sound(old, head, tail)) rc = SK_CORRUPT;
-    else if (!sk_ring_lengthen(old, &wide, sk_units(head), sk_units(tail) - sk_units(head), &copy)) rc = sk_system(-ENOSPC);
+    uint32_t base = sk_leases_base(&q->leases, head);
+    if (!sk_queue_sound(old, head, tail) || !sk_ring_spans(old, base, sk_units(tail))) rc = SK_CORRUPT;
+    else if (!sk_ring_lengthen(old, &wide, base, sk_units(tail) - base, &copy)) rc = sk_system(-ENOSPC);
     else {
         for (uint64_t done = 0, n; done < copy.len; done += n) {
             n = copy.len - done < SK_STALL_COPY ? copy.len - done : SK_STALL_COPY;
@@ -217,10 +264,10 @@ static inline int sk_queue_grow_by(sk_segment *s, sk_queue *q, const sk_ring *ol
 
 /* Under put_lock: make room for `need` more units. The ring doubles, as many times as needed. If memory is short, the
  * ring grows by the memory that is free, less a sixteenth for others; as a last resort, by what the item needs. */
-SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint64_t head, uint32_t used, uint64_t need,
+SK_COLD static inline int sk_queue_grow(sk_segment *s, sk_queue *q, const sk_ring *old, uint32_t base, uint32_t used, uint64_t need,
                                 sk_call call) {
     if (call.until == 0) return SK_BUSY;
-    uint64_t lack = sk_queue_lack(old, sk_units(head), used, need), most = SK_RING_UNITS_MAX - old->units;
+    uint64_t lack = sk_queue_lack(old, base, used, need), most = SK_RING_UNITS_MAX - old->units;
     if (lack > most) return sk_system(-ENOSPC);
     uint64_t wide = old->units;
     while (wide < lack) wide *= 2;
@@ -251,6 +298,7 @@ static inline int sk_queue_wait_round(sk_segment *s, uint64_t *position, uint64_
     /* Behind the fence of W1: either these loads see a change, or the process that made it sees the bit. */
     if (sk_load64_relaxed(position) != seen || sk_load32_relaxed(&q->state) != state) return SK_OK;
     if (sk_load64_relaxed(&q->maxsize) != maxsize) return SK_OK;
+    if (position == &q->tail && sk_load32_relaxed(&q->leases.back) != 0) return SK_OK;
     int rc = sk_park_slice(&s->waiter, event, raised, slice, until);
     sk_aside_also(sk_units_word(position), sk_units(seen));
     return rc;

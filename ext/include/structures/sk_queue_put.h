@@ -9,7 +9,7 @@ static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t m
     uint64_t maxsize = sk_queue_maxsize(q);
     if (maxsize == 0) return most;
     for (int fresh = 0; fresh < 2; fresh++) {
-        *head = fresh ? sk_load64_acquire(&q->head) : sk_load64_relaxed(&q->head_seen); /* A4: pairs with R4 */
+        *head = fresh ? sk_forgone_head(&q->forgone, &q->head) : sk_load64_relaxed(&q->head_seen); /* A4 in there */
         sk_store64_relaxed(&q->head_seen, *head);
         uint64_t there = sk_items(tail) - sk_items(*head);
         if (there < maxsize) {
@@ -18,6 +18,31 @@ static inline uint32_t sk_queue_item_room(sk_queue *q, uint64_t tail, uint32_t m
         }
     }
     return 0;
+}
+
+/* Under put_lock, with no room for items: drop the first ones, so that there is room for `most` items or as many as
+ * `maxsize` allows. They leave by one commit (sk_forgone.h). If memory is short afterwards, they are gone all the
+ * same. */
+SK_COLD static inline int sk_queue_drop(sk_segment *s, sk_queue *q, uint64_t tail, uint32_t most, sk_call call) {
+    int rc = sk_queue_lock_get(s, q, call);
+    if (rc != SK_OK) return rc;
+    uint64_t head = sk_load64_relaxed(&q->head), maxsize = sk_queue_maxsize(q), next = head;
+    uint64_t there = sk_items(tail) - sk_items(head), wanted = there + (most < maxsize ? most : maxsize);
+    uint32_t n = maxsize != 0 && wanted > maxsize ? (uint32_t)(wanted - maxsize) : 0;
+    sk_ring r = {0};
+    rc = sk_queue_ring(s, q, &r);
+    if (rc == SK_OK && !sk_queue_sound(&r, head, tail)) rc = SK_CORRUPT;
+    for (uint32_t i = 0; rc == SK_OK && i < n && next != tail; i++) {
+        sk_found found;
+        rc = sk_queue_read_head(&r, next, tail, &found);
+        if (rc == SK_OK) next = sk_position_plus(next, 1, (uint32_t)sk_record_units(found.payload));
+    }
+    if (rc == SK_OK && next != head)
+        sk_forgone_commit(&q->forgone, &q->head, sk_queue_rows(q), next, SK_FORGONE_NO_ROW,
+                          sk_items(next) - sk_items(head), true);
+    sk_store64_relaxed(&q->tail_seen, tail); /* the hint must not be before the head */
+    sk_queue_free_get(q);
+    return rc;
 }
 
 /* Under put_lock, with room for `need` units behind the tail: make sure that the new tail is less than two lengths past
@@ -34,21 +59,47 @@ static inline int sk_queue_keep_origin(sk_queue *q, uint64_t tail, uint64_t need
 }
 
 /* Under put_lock: read the ring, and make room for `need` units behind the tail. */
+/* Under put_lock, with no room behind the tail because records that were taken stay: move those together. */
+SK_COLD static inline int sk_queue_compact(sk_segment *s, sk_queue *q, uint64_t tail, const sk_ring *r, sk_call call) {
+    int rc = sk_queue_lock_get(s, q, call);
+    if (rc != SK_OK) return rc;
+    uint64_t head = sk_load64_relaxed(&q->head);
+    uint32_t *moves[2] = {&q->put_moves, &q->get_moves};
+    sk_leases_find_kept(&q->leases, sk_queue_rows(q), head);
+    uint32_t base = sk_leases_base(&q->leases, head);
+    if (!sk_ring_spans(r, base, sk_units(tail))) rc = SK_CORRUPT;
+    else if (base != sk_units(head)) rc = sk_leases_compact(&q->leases, sk_queue_rows(q), r, head, moves);
+    sk_store64_relaxed(&q->base_seen, sk_leases_base(&q->leases, head));
+    sk_queue_free_get(q);
+    return rc;
+}
+
+/* Under put_lock: read the ring, and make room for `need` units behind the tail. */
 SK_HOT static inline int sk_queue_unit_room(sk_segment *s, sk_queue *q, uint64_t tail, uint64_t need, sk_call call,
                                      sk_ring *r) {
-    for (;;) {
+    for (bool compacted = false;;) {
         int rc = sk_queue_ring(s, q, r);
         if (rc != SK_OK) return rc;
-        uint64_t head = sk_load64_relaxed(&q->head_seen);
-        uint32_t used = sk_units(tail) - sk_units(head);
+        uint32_t base = (uint32_t)sk_load64_relaxed(&q->base_seen), used = sk_units(tail) - base;
         if (used + need <= r->units) return sk_queue_keep_origin(q, tail, need, r);
-        head = sk_load64_acquire(&q->head); /* A4: pairs with R4 */
-        sk_store64_relaxed(&q->head_seen, head);
-        if (!sk_queue_sound(r, head, tail)) return SK_CORRUPT;
-        used = sk_units(tail) - sk_units(head);
+        base = sk_queue_base(q); /* A2, A4 in there */
+        sk_store64_relaxed(&q->base_seen, base);
+        if (!sk_ring_spans(r, base, sk_units(tail))) return SK_CORRUPT;
+        used = sk_units(tail) - base;
         if (used + need <= r->units) return sk_queue_keep_origin(q, tail, need, r);
-        rc = sk_queue_grow(s, q, r, head, used, need, call);
-        if (rc != SK_OK) return rc;
+        if (sk_load64_relaxed(&q->leases.kept) != 0 && !compacted) {
+            if (call.until == 0) return SK_BUSY;
+            rc = sk_queue_compact(s, q, tail, r, call);
+            if (rc != SK_OK) return rc;
+            compacted = true;
+            base = (uint32_t)sk_load64_relaxed(&q->base_seen);
+            used = sk_units(tail) - base;
+            /* With a quarter of the ring free, the next compaction is far enough away. */
+            if (used + need <= r->units - r->units / 4) continue;
+        }
+        rc = sk_queue_grow(s, q, r, base, used, need, call);
+        if (rc != SK_OK && !(compacted && used + need <= r->units)) return rc;
+        if (rc != SK_OK) return sk_queue_keep_origin(q, tail, need, r); /* it cannot grow, but there is room */
     }
 }
 
@@ -64,7 +115,10 @@ SK_HOT static inline int sk_queue_begin_put(sk_segment *s, sk_queue *q, uint32_t
         *tail = sk_load64_relaxed(&q->tail);
         uint64_t maxsize = sk_queue_maxsize(q);
         if (sk_load32_relaxed(&q->state) != SK_QUEUE_OPEN) rc = SK_SHUTDOWN;
-        else if ((room = sk_queue_item_room(q, *tail, *items, &head)) == 0) rc = SK_FULL;
+        else if ((room = sk_queue_item_room(q, *tail, *items, &head)) == 0) {
+            rc = sk_queue_drops(s) ? sk_queue_drop(s, q, *tail, *items, call) : SK_FULL;
+            if (rc == SK_OK && (room = sk_queue_item_room(q, *tail, *items, &head)) == 0) rc = SK_FULL;
+        }
         else if (maxsize != 0 && call.willing && sk_queue_barred(s, q, call.wait)) rc = SK_BUSY;
         if (rc == SK_OK) {
             *items = room;

@@ -6,25 +6,46 @@
 
 /* The two positions of a queue at one moment. */
 static inline void sk_queue_positions(const sk_queue *q, uint64_t *head, uint64_t *tail) {
-    uint64_t again = sk_load64_acquire(&q->head);
+    uint64_t again = sk_forgone_head(&q->forgone, &q->head);
     do {
         *head = again;
         *tail = sk_load64_acquire(&q->tail);
-        again = sk_load64_acquire(&q->head);
+        again = sk_forgone_head(&q->forgone, &q->head);
     } while (again != *head);
 }
 
-static inline uint32_t sk_queue_count(const sk_queue *q) {
+/* The number of items that were put and not yet taken: what `maxsize` limits. */
+static inline uint32_t sk_queue_held(const sk_queue *q) {
     uint64_t head, tail;
     if (sk_load32_acquire(&q->state) == SK_QUEUE_ENDED) return 0;
     sk_queue_positions(q, &head, &tail);
     return sk_items(tail) - sk_items(head);
 }
 
+/* The number of items that were taken and came back. */
+static inline uint32_t sk_queue_came_back(const sk_queue *q) {
+    if (__builtin_expect(sk_load32_relaxed(&q->leases.rows) == 0, 1)) return 0;
+    return sk_leases_count(&q->leases, sk_queue_rows((sk_queue *)q), SK_LEASE_BACK);
+}
+
+/* The number of items that the next gets find. */
+static inline uint32_t sk_queue_count(const sk_queue *q) {
+    return sk_load32_acquire(&q->state) == SK_QUEUE_ENDED ? 0 : sk_queue_held(q) + sk_queue_came_back(q);
+}
+
+/* The number of items that consumers have leased now. */
+static inline uint32_t sk_queue_leased(const sk_queue *q) {
+    return sk_leases_count(&q->leases, sk_queue_rows((sk_queue *)q), SK_LEASE_LEASED);
+}
+
+/* The number of items that puts have dropped. */
+static inline uint64_t sk_queue_dropped(const sk_queue *q) { return sk_forgone_read(&q->forgone, &q->head).dropped; }
+
+/* The bytes of the ring that are in use. The base only moves forward, so one that is read before the tail is not beyond
+ * it. */
 static inline uint64_t sk_queue_bytes(const sk_queue *q) {
-    uint64_t head, tail;
-    sk_queue_positions(q, &head, &tail);
-    return (uint64_t)(uint32_t)(sk_units(tail) - sk_units(head)) * SK_UNIT;
+    uint32_t base = sk_queue_base(q);
+    return (uint64_t)(uint32_t)(sk_units(sk_load64_acquire(&q->tail)) - base) * SK_UNIT;
 }
 
 /* The size of the ring in bytes. */
@@ -36,22 +57,30 @@ static inline uint64_t sk_queue_capacity(const sk_queue *q) {
 static inline uint64_t sk_queue_lacks(sk_segment *s, uint64_t payload) {
     sk_queue *q = sk_queue_of(s);
     sk_ring r;
-    uint64_t head, tail;
-    sk_queue_positions(q, &head, &tail);
-    if (sk_queue_ring(s, q, &r) != SK_OK || !sk_queue_sound(&r, head, tail)) return 0;
-    return sk_queue_lack(&r, sk_units(head), sk_units(tail) - sk_units(head), sk_record_units(payload)) * SK_UNIT;
+    uint32_t base = sk_queue_base(q), tail = sk_units(sk_load64_acquire(&q->tail));
+    if (sk_queue_ring(s, q, &r) != SK_OK || !sk_ring_spans(&r, base, tail)) return 0;
+    return sk_queue_lack(&r, base, tail - base, sk_record_units(payload)) * SK_UNIT;
 }
 
-/* The number of items put and not yet declared done. If the queue was ended at once, the items that were never taken
- * count as done: they lie behind the frozen head. */
+/* The number of items put and not yet declared done. Items that left without being taken count as done. If the queue was
+ * ended at once, the items that nobody takes count as done, too: those behind the frozen head, and those that came
+ * back. */
 static inline uint32_t sk_queue_unfinished(const sk_queue *q, uint32_t done) {
     bool ended = sk_load32_acquire(&q->state) == SK_QUEUE_ENDED;
-    int32_t left = (int32_t)(sk_items(sk_load64_acquire(ended ? &q->head : &q->tail)) - done);
+    sk_forgone_now now = sk_forgone_read(&q->forgone, &q->head);
+    uint32_t put = sk_items(ended ? now.head : sk_load64_acquire(&q->tail));
+    if (ended) put -= sk_queue_came_back(q);
+    int32_t left = (int32_t)(put - done - now.forgone);
     return left > 0 ? (uint32_t)left : 0;
 }
 
 static inline uint32_t sk_queue_unfinished_now(const sk_queue *q) {
     return sk_queue_unfinished(q, sk_load32_acquire(&q->done));
+}
+
+/* Called when items left without being taken. */
+static inline void sk_queue_notify_joiners(sk_queue *q) {
+    if (sk_queue_unfinished_now(q) == 0) sk_eventcount_notify(&q->idle, SK_EVERYBODY);
 }
 
 /* Declare n items done. SK_EXCESS: fewer than n are unfinished. */
@@ -64,11 +93,23 @@ static inline int sk_queue_task_done(sk_queue *q, uint32_t n) {
     return SK_OK;
 }
 
+/* In a queue that was ended at once, no get looks for dead owners of leases any more, whose items count as done. */
+static inline int sk_queue_look_for_dead(sk_segment *s, sk_queue *q, uint64_t until) {
+    if (sk_load32_acquire(&q->state) != SK_QUEUE_ENDED || !sk_leases_late(&q->leases)) return SK_OK;
+    int rc = sk_queue_lock_get(s, q, (sk_call){.until = until});
+    if (rc != SK_OK) return rc;
+    sk_leases_recover(s, &q->leases, sk_queue_rows(q));
+    sk_queue_free_get(q);
+    return SK_OK;
+}
+
 /* Wait until all items are declared done: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again). */
 static inline int sk_queue_join(sk_segment *s, uint64_t until) {
     sk_queue *q = sk_queue_of(s);
     uint64_t began = 0;
     for (;;) {
+        int seen = sk_queue_look_for_dead(s, q, until);
+        if (seen != SK_OK) return seen;
         uint32_t done = sk_load32_acquire(&q->done), raised = sk_eventcount_prepare(&q->idle);
         if (sk_queue_unfinished_now(q) == 0) return SK_OK;
         int rc = sk_check_deadline(&began, until);
@@ -110,7 +151,7 @@ static inline void sk_queue_set_maxsize(sk_queue *q, uint64_t maxsize) {
 
 /* The offset of the ring in the file. */
 static inline uint64_t sk_queue_floor_for(uint32_t seats) {
-    return sk_round_up(sk_body_at(seats, 0) + sizeof(sk_queue), SK_PAGE);
+    return sk_round_up(sk_body_at(seats, 0) + sizeof(sk_queue) + SK_LEASES_ROWS * sizeof(sk_lease_row), SK_PAGE);
 }
 
 static inline uint64_t sk_queue_body_len(uint32_t seats, uint32_t log2) {
@@ -128,6 +169,7 @@ static inline int sk_queue_fill(sk_segment *s) {
     sk_store64_relaxed(&q->tail_seen, start);
     sk_store64_relaxed(&q->head, start);
     sk_store64_relaxed(&q->head_seen, start);
+    sk_store64_relaxed(&q->base_seen, sk_units(start));
     sk_store32_relaxed(&q->done, sk_items(start));
     sk_store64_relaxed(&q->maxsize, param[SK_QUEUE_MAXSIZE]);
     sk_store64_relaxed(&q->geometry, sk_geometry(units, sk_units(start) / units * units));
@@ -137,7 +179,7 @@ static inline int sk_queue_fill(sk_segment *s) {
 /* SK_CORRUPT if header and geometry do not fit. Every operation checks the words that change. */
 static inline int sk_queue_refuse(sk_segment *s) {
     const sk_header *h = sk_header_of(s);
-    if (s->base_len < h->body + sizeof(sk_queue)) return SK_CORRUPT;
+    if (s->base_len < h->body + sizeof(sk_queue) + SK_LEASES_ROWS * sizeof(sk_lease_row)) return SK_CORRUPT;
     if (sk_queue_floor(s) != sk_queue_floor_for(h->seats)) return SK_CORRUPT;
     sk_ring r;
     return sk_queue_ring(s, sk_queue_of(s), &r);

@@ -8,9 +8,8 @@
 /* Wait as a get does, but take nothing. SK_OK: there was an item. */
 static inline int sk_queue_look_for_item(sk_segment *s, sk_call call) {
     sk_queue *q = sk_queue_of(s);
-    uint64_t head = 0, tail = 0;
-    sk_ring r;
-    int rc = sk_queue_begin_get(s, q, call, &head, &tail, &r);
+    sk_first at;
+    int rc = sk_queue_begin_get(s, q, call, &at);
     if (rc == SK_OK) sk_queue_free_get(q);
     return rc;
 }
@@ -18,22 +17,17 @@ static inline int sk_queue_look_for_item(sk_segment *s, sk_call call) {
 /* Stop waiting. A notification that woke this waiter is needed by the next one, so notify again. */
 static inline void sk_queue_cancel_get(sk_segment *s) {
     uint64_t tail;
-    if (!sk_queue_is_empty(sk_queue_of(s), &tail)) sk_eventcount_notify(&sk_queue_of(s)->items, 1);
+    sk_queue *q = sk_queue_of(s);
+    if (!sk_queue_is_empty(q, &tail) || sk_load32_relaxed(&q->leases.back) != 0) sk_eventcount_notify(&q->items, 1);
 }
 
 /* --- readiness: wait until a call would not have to wait, and take nothing ------------------------------- */
 
 /* Wait until there is an item, or the queue is shut down. SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again). */
 static inline int sk_queue_ready_to_get(sk_segment *s, uint64_t until) {
-    sk_queue *q = sk_queue_of(s);
-    uint64_t began = 0, tail;
-    for (;;) {
-        uint32_t state = sk_load32_acquire(&q->state);
-        if (!sk_queue_is_empty(q, &tail) || state != SK_QUEUE_OPEN) return SK_OK;
-        int rc = sk_queue_wait_round(s, &q->tail, tail, &q->items, state, sk_queue_maxsize(q), q, &began,
-                                     SK_PARK_SLICE_NS, until);
-        if (rc != SK_OK) return rc;
-    }
+    int rc = sk_queue_look_for_item(s, (sk_call){.until = until, .willing = true});
+    if (rc == SK_BUSY) return SK_TIMEOUT;
+    return rc == SK_SHUTDOWN ? SK_OK : rc;
 }
 
 /* Wait until there is room for one item, or the queue is shut down. The same results. */

@@ -18,8 +18,8 @@
 
 #include <string.h>
 
-#include "core/sk_lock.h"
 #include "core/sk_part.h"
+#include "core/sk_stall.h"
 
 #define SK_UNIT 16u
 #define SK_RECORD_HEAD 8u
@@ -108,6 +108,22 @@ static inline void sk_ring_read(const sk_ring *r, uint32_t unit, uint64_t offset
     uint64_t first = len <= size - at ? len : size - at;
     if (first > 0) memcpy(to, r->at + at, first);
     if (len > first) memcpy((char *)to + first, r->at, len - first);
+}
+
+/* Copy units within the ring; the two places do not overlap, and each may run over the end. Counts up both `moves` at
+ * each step of a long copy. */
+static inline void sk_ring_move(const sk_ring *r, uint32_t to, uint32_t from, uint64_t units, uint32_t *moves[2]) {
+    while (units > 0) {
+        uint64_t n = units, there = r->units - sk_ring_index(r, to), here = r->units - sk_ring_index(r, from);
+        if (n > there) n = there;
+        if (n > here) n = here;
+        if (n > SK_STALL_COPY / SK_UNIT) n = SK_STALL_COPY / SK_UNIT;
+        memcpy(sk_ring_at(r, to), sk_ring_at(r, from), n * SK_UNIT);
+        for (int i = 0; i < 2; i++) sk_lock_moves(moves[i]);
+        to += (uint32_t)n;
+        from += (uint32_t)n;
+        units -= n;
+    }
 }
 
 /* A header never runs over the end of the ring: it fits in one unit. */

@@ -225,6 +225,7 @@ static inline int sk_stream_wait(sk_segment *s, uint64_t position, uint64_t unti
         /* Behind the fence of W1: either these loads see a change, or the process that made it sees the bit. */
         if (sk_load64_relaxed(&st->tail) != tail || sk_load32_relaxed(&st->state) != SK_STREAM_OPEN) continue;
         rc = sk_park_slice(&s->waiter, &st->items, raised, SK_PARK_SLICE_NS, until);
+        sk_aside_also((uint32_t *)(void *)&st->tail, (uint32_t)tail);
         if (rc != SK_OK) return rc;
     }
 }

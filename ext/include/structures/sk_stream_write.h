@@ -148,6 +148,7 @@ static inline int sk_stream_wait_room(sk_segment *s, sk_stream *st, const sk_str
     if (sk_load64_relaxed(position) != slowest->position || sk_load64_relaxed(&slowest->row->who) != who) return SK_OK;
     if (sk_load32_relaxed(&st->state) != SK_STREAM_OPEN) return SK_OK;
     int rc = sk_park_slice(&s->waiter, event, raised, slice, until);
+    sk_aside_also((uint32_t *)(void *)position, (uint32_t)slowest->position);
     sk_fence_acquire(); /* Q1 in sk_lock.h: the reader had stored its epoch before */
     if (rc != SK_OK && !sk_lives(s, (uint32_t)who) && sk_cas64_seq_cst(&slowest->row->who, &who, 0)) return SK_OK;
     return rc;

@@ -90,6 +90,7 @@ cdef class Parcel:
 
 cdef Parcel encode(object item)
 cdef object decode(uint32_t kind, const char *at, uint64_t size, object whose)
+cdef tuple form_of(const char *head, uint64_t have, uint64_t payload, uint64_t *skip, object whose)
 cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_t *skip, object whose)
 cdef object unpickle_oob(object raw, object whose)
 cdef int corrupt(object whose) except -1

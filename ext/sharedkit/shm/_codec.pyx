@@ -158,8 +158,9 @@ cdef int writable_copy(object flat, const char *at, uint64_t size, object whose)
     return corrupt(whose)
 
 
-cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_t *skip, object whose):
-    """Return an empty array for the payload whose first `have` bytes are at `head`; its data begins at *skip."""
+cdef tuple form_of(const char *head, uint64_t have, uint64_t payload, uint64_t *skip, object whose):
+    """Return shape, dtype and whether the order is Fortran's, of the array in the payload whose first `have` bytes are
+    at `head`; its data begins at *skip."""
     cdef uint64_t size, ndim
     if have < <uint64_t>ARRAY_HEAD.size:
         corrupt(whose)
@@ -179,6 +180,12 @@ cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_
     if dtype.kind not in PLAIN or wanted != payload - size:
         corrupt(whose)
     skip[0] = size
+    return shape, dtype, bool(fortran)
+
+
+cdef object array_for(const char *head, uint64_t have, uint64_t payload, uint64_t *skip, object whose):
+    """Return an empty array for the payload whose first `have` bytes are at `head`; its data begins at *skip."""
+    shape, dtype, fortran = form_of(head, have, payload, skip, whose)
     return empty(shape, dtype, "F" if fortran else "C")
 
 

@@ -7,7 +7,7 @@ import types
 from functools import partial
 
 cimport cython
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING
 from cpython.mem cimport PyMem_RawFree, PyMem_RawMalloc, PyMem_RawRealloc
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
@@ -19,23 +19,27 @@ from sharedkit._core.counts import how_many, number_of
 from sharedkit._core.differences import unlike
 from sharedkit._core.interrupts cimport attend, unanswered
 from sharedkit._core.iteration import refuse_search, until_shutdown
+from sharedkit._core.lease_arguments import checked_overflow
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_FULL, SK_INTERRUPTED, SK_LARGER, SK_OK, SK_SHUTDOWN, SK_TIMEOUT, Handle, Segment,
     alone, closed, create_segment, deadline_of, is_too_long, refuse, sk_now_ns, sk_plan, sk_segment,
 )
-from sharedkit._core.watcher cimport Waiter, no_task_queued, pending, sk_waits_aside
+from sharedkit._core.watcher cimport no_task_queued, pending, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
-from sharedkit.shm._codec cimport (
-    KIND_ARRAY, KIND_BYTES, KIND_PICKLE_OOB, Parcel, Plain, array_for, decode, encode, plain, sk_part, unpickle_oob,
+from sharedkit.shm._codec cimport Parcel, Plain, decode, encode, plain, sk_part
+from sharedkit.shm._queue_kernel cimport (
+    QUICK, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_MAXSIZE, SK_QUEUE_OVERFLOW, SK_QUEUE_START,
+    SK_RECORD_HEAD, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_lock_owner, sk_queue, sk_queue_body_len,
+    sk_queue_bytes, sk_queue_cancel_put, sk_queue_capacity, sk_queue_clear, sk_queue_count, sk_queue_dropped,
+    sk_queue_drops, sk_queue_fill, sk_queue_floor_for, sk_queue_get, sk_queue_get_records, sk_queue_glance,
+    sk_queue_held, sk_queue_join, sk_queue_leased, sk_queue_maxsize, sk_queue_of, sk_queue_put, sk_queue_put_records,
+    sk_queue_refuse, sk_queue_set_maxsize, sk_queue_shutdown, sk_queue_task_done, sk_queue_unfinished_now,
+    sk_record_head, sk_record_kind, sk_record_payload, sk_record_sound, sk_record_units,
 )
-from sharedkit.shm._queue cimport (
-    QUICK, SK_RECORD_HEAD, SK_RING_UNITS_MAX, SK_UNIT, SMALL, inside, sk_call, sk_found, sk_queue_bytes,
-    sk_queue_cancel_put, sk_queue_capacity, sk_queue_count, sk_queue_get, sk_queue_get_found, sk_queue_get_records,
-    sk_queue_join, sk_queue_lacks, sk_queue_of, sk_queue_put, sk_queue_put_records, sk_record_head, sk_record_kind,
-    sk_record_payload, sk_record_sound, sk_record_units,
-)
+from sharedkit.shm._lease cimport get_into, get_into_later, new_lease
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
-from sharedkit.shm._waiting cimport ReadyWaiter, next_thread, ready, sk_wait_state, this_thread
+from sharedkit.shm._taking cimport QueueWaiter, attend_getting, refuse_put, take_large
+from sharedkit.shm._waiting cimport ReadyWaiter, ready, sk_wait_state, this_thread
 
 cdef extern from "structures/sk_queue_tasks.h" nogil:
     int sk_queue_ready_to_get(sk_segment *s, uint64_t until) noexcept
@@ -55,7 +59,9 @@ cdef enum:
 STATES = ("open", "shutdown", "shutdown-immediate")
 
 
-def make(place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint32_t log2, uint64_t start):
+def make(
+    place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint32_t log2, uint64_t start, bint drops=False
+):
     """Make a queue segment whose first ring has 2**log2 units and whose first position is `start`."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -67,6 +73,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, uint64_t maxsize, uint
     plan.param[SK_QUEUE_FLOOR] = sk_queue_floor_for(seats)
     plan.param[SK_QUEUE_LOG2] = log2
     plan.param[SK_QUEUE_START] = start
+    plan.param[SK_QUEUE_OVERFLOW] = drops
     plan.fill = sk_queue_fill
     return create_segment(place, name, &plan)
 
@@ -95,25 +102,35 @@ cdef uint64_t deadline_at_the_lock(object timeout) noexcept:
     return FOR_EVER if is_too_long(until) else until
 
 
-def blueprint(maxsize):
+cdef str overflow_of(bint drops):
+    return "drop_oldest" if drops else "block"
+
+
+def blueprint(maxsize, overflow="block"):
     """Return the blueprint of a queue of at most `maxsize` items."""
     bound = bound_of(number_of("maxsize", maxsize))
+    drops = checked_overflow(overflow, bound)
     return segments.Blueprint(
         KIND_QUEUE,
-        lambda place, name, seats, flags: make(place, name, seats, flags, bound, FIRST_LOG2, 0),
-        lambda there: unlike("maxsize", there.params[SK_QUEUE_MAXSIZE], bound),
+        lambda place, name, seats, flags: make(place, name, seats, flags, bound, FIRST_LOG2, 0, drops),
+        lambda there: (
+            unlike("maxsize", there.params[SK_QUEUE_MAXSIZE], bound)
+            or unlike("overflow", overflow_of(there.params[SK_QUEUE_OVERFLOW]), overflow)
+        ),
     )
 
 
 cdef class Queue(Handle):
-    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
+    """Queue(maxsize=0, *, overflow='block', name=None, exist_ok=False, persist=False, seats=192, mode=None, \
+group=None)\n--\n
     A first-in, first-out queue between threads and processes, with the interface of `queue.Queue` of Python 3.13.
 
     It holds at most `maxsize` items; if that is 0 or less, as many as fit into memory (32 GiB at once). Items are
     copied: `None bool int float bytes str` and NumPy arrays fast, everything else by pickle 5. There may be any number
     of producers and consumers; each producer's items stay in order. While a process is stopped (SIGSTOP) inside a call,
     non-blocking calls raise Full or Empty after 0.1 s, with a message that names the process. `seats`: how many
-    processes can attach at once.
+    processes can attach at once. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the
+    first item, which then counts as done; `statistics().dropped` is their number.
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure differs,
     OutOfSharedMemory. Method: a byte ring with one commit word for each side, docs/decisions/0002.
     """
@@ -121,10 +138,10 @@ cdef class Queue(Handle):
     __class_getitem__ = classmethod(types.GenericAlias)
 
     def __init__(
-        self, maxsize=0, *, name=None,
+        self, maxsize=0, *, overflow="block", name=None,
         exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS, mode=None, group=None
     ):
-        self._open(segments.create(blueprint(maxsize), name, exist_ok, persist, seats, mode, group))
+        self._open(segments.create(blueprint(maxsize, overflow), name, exist_ok, persist, seats, mode, group))
 
     @staticmethod
     def _of(Segment segment):
@@ -213,11 +230,13 @@ cdef class Queue(Handle):
     # --- getting -------------------------------------------------------------------------------
 
     @cython.binding(False)
-    def get(self, block=True, timeout=None, *, blocking=None):
-        """get($self, block=True, timeout=None, *, blocking=None)\n--\n
+    def get(self, block=True, timeout=None, *, blocking=None, out=None):
+        """get($self, block=True, timeout=None, *, blocking=None, out=None)\n--\n
         Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises queue.Empty, ShutDown, and what unpickling the item raises (then the item has been taken).
+        With `out`, the item must be a NumPy array of the same shape and dtype; it is copied into `out`, which is
+        returned. Raises queue.Empty, ShutDown, and what unpickling the item raises (then the item has been taken);
+        TypeError or ValueError for an item of another form than `out` (then it stays).
         """
         cdef char small[SMALL]
         cdef sk_found found
@@ -230,7 +249,9 @@ cdef class Queue(Handle):
         cdef cbool willing = block if blocking is None else blocking
         cdef uint64_t until = deadline_of(timeout) if willing else FOR_EVER
         if is_too_long(until):
-            return timeouts.without_waiting(self.get_nowait, Empty)
+            return timeouts.without_waiting(partial(self.get, False, out=out), Empty)
+        if out is not None:
+            return get_into(self, out, willing, timeout)
         cdef sk_call at_once
         at_once.until = 0
         at_once.willing = False
@@ -246,7 +267,7 @@ cdef class Queue(Handle):
         call.wait = &wait
         while True:
             if rc == SK_LARGER:
-                taken, item = take_large(segment, small, SMALL, &found, call)
+                taken, item = take_large(segment, small, SMALL, &found, NULL, call)
                 if taken:
                     return item
             elif rc == SK_EMPTY and not call.willing:
@@ -294,6 +315,79 @@ cdef class Queue(Handle):
         if is_too_long(call.until):
             return timeouts.without_waiting(partial(self.get_many, max_items, False), Empty)
         return get_batch(segment, max_items, call)
+
+    def drain(self):
+        """Take the items that are there, without waiting; return them as a list, which may be empty.
+
+        Each of them counts as unfinished until `task_done()`. If an item cannot be unpickled, the attribute `items` of
+        the error has the other items.
+        """
+        cdef Segment segment = self._segment()
+        cdef sk_call call
+        call.willing = False
+        call.until = FOR_EVER
+        try:
+            return get_batch(segment, None, call)
+        except (Empty, ShutDown):
+            return []
+
+    def clear(self):
+        """Drop the items that are there, and return how many they were. They count as done, as if somebody had taken
+        them and called `task_done()`. Items that are leased stay leased.
+        """
+        if self.s is NULL:
+            closed(self)
+        cdef Segment segment = self.segment
+        cdef uint64_t n = 0
+        cdef sk_call call
+        cdef int rc = SK_BUSY
+        call.willing = False
+        call.until = FOR_EVER
+        call.wait = NULL
+        while unanswered(segment, rc):
+            with nogil:
+                rc = sk_queue_clear(segment.s, &n, call)
+        if rc != SK_OK:
+            refuse(rc, 0, segment)
+        return n
+
+    @cython.binding(False)
+    def lease(self, timeout=None, *, max_deliveries=None, dead_letter=None):
+        """lease($self, timeout=None, *, max_deliveries=None, dead_letter=None)\n--\n
+        Return a context manager that takes the first item, waiting for one up to `timeout` seconds (None: for ever):
+        `with q.lease() as item:`.
+
+        The end of the block takes the item for good. If the block raises, or the process dies, the item comes back
+        before all others, in the order in which the items were put, whatever `maxsize` says. So each item is delivered
+        *at least once*. An item that would be delivered more than `max_deliveries` times is put into the queue
+        `dead_letter` instead, without waiting, and counts as done here; if that fails, the item stays here.
+
+        The end of the block is no `task_done()`: call it afterwards, as after `get`. While items of a queue that was
+        shut down are leased, a get or a lease waits, because they may come back. `async with` does the same without
+        blocking the event loop. The `with` statement raises queue.Empty, ShutDown, LeasesExhausted, and what unpickling
+        the item raises (then it comes back). Raises TypeError, ValueError for arguments that make no sense.
+        """
+        if self.s is NULL:
+            closed(self)
+        return new_lease(self, timeout, max_deliveries, dead_letter)
+
+    def alease(self, timeout=None, *, max_deliveries=None, dead_letter=None):
+        """The same as `lease`, for `async with q.alease() as item:`.
+        """
+        if self.s is NULL:
+            closed(self)
+        return new_lease(self, timeout, max_deliveries, dead_letter)
+
+    def _put_record(self, uint32_t kind, bytes payload):
+        """Put an encoded item without waiting for room, for a queue of dead letters. Raises as `put` does."""
+        cdef Segment segment = self._segment()
+        cdef sk_part part
+        cdef sk_call call
+        part.at = PyBytes_AS_STRING(payload)
+        part.len = len(payload)
+        call.willing = False
+        call.until = FOR_EVER
+        put_waiting(segment, &part, 1, kind, part.len, call)
 
     def __iter__(self):
         """Yield items as `get` takes them, waiting for each, until the queue is shut down and empty."""
@@ -358,21 +452,28 @@ cdef class Queue(Handle):
             raise timeouts.too_long()
         return put_all(self._segment(), items, willing, timeout)
 
-    async def aget(self, block=True, timeout=None, *, blocking=None):
+    async def aget(self, block=True, timeout=None, *, blocking=None, out=None):
         """Take as `get` does, without blocking the event loop; a coroutine. A cancelled task has taken nothing.
 
         Tasks of one loop get their items in the order of their arrival.
         """
         if self.s is NULL:
             closed(self)
+        if out is not None:
+            return await self.get_later(block if blocking is None else blocking, timeout, out)
         if timeout is None:
             item = self.take_now()
             if item is not NOT_YET:
                 return item
-        return await self.get_later(block if blocking is None else blocking, timeout)
+        return await self.get_later(block if blocking is None else blocking, timeout, None)
 
-    cdef object get_later(self, cbool willing, object timeout):
-        if never_over(willing, timeout):
+    cdef object get_later(self, cbool willing, object timeout, object out):
+        cdef bint never = never_over(willing, timeout)
+        if out is not None:
+            self._segment()
+            later = get_into_later(self, out, willing and not never, None if never else timeout)
+            return coroutines().without_waiting(later, Empty) if never else later
+        if never:
             return coroutines().without_waiting(get_one(self._segment(), False, None), Empty)
         return get_one(self._segment(), willing, timeout)
 
@@ -446,9 +547,11 @@ cdef class Queue(Handle):
         return self.qsize() == 0
 
     def full(self):
-        """Whether the queue has `maxsize` items; always False if there is no limit.
+        """Whether a put would have to wait for room (or drop an item); always False if there is no limit. Items that
+        came back from a lease need no room.
         """
-        return 0 < self.maxsize <= self.qsize()
+        cdef Segment segment = self._segment()
+        return 0 < sk_queue_maxsize(sk_queue_of(segment.s)) <= sk_queue_held(sk_queue_of(segment.s))
 
     @property
     def maxsize(self):
@@ -464,6 +567,12 @@ cdef class Queue(Handle):
         cdef Segment segment = self.segment    # kept in a local variable: `maxsize` may close the handle
         cdef object bound = bound_of(maxsize)
         sk_queue_set_maxsize(sk_queue_of(segment.s), bound)
+
+    @property
+    def overflow(self):
+        """What a put into a full queue does: "block" or "drop_oldest"."""
+        cdef Segment segment = self._segment()
+        return overflow_of(sk_queue_drops(segment.s))
 
     @property
     def unfinished_tasks(self):
@@ -505,6 +614,8 @@ cdef class Queue(Handle):
             attached=segment.attached(),
             put_owner=segment.pid_of(sk_lock_owner(&q.put_lock)),
             get_owner=segment.pid_of(sk_lock_owner(&q.get_lock)),
+            leased=sk_queue_leased(q),
+            dropped=sk_queue_dropped(q),
         )
 
     def __repr__(self):
@@ -582,22 +693,6 @@ cdef Batch batch_of(object items):
     for item in items:
         batch.add(item)
     return batch
-
-
-cdef int refuse_put(Segment segment, int rc, uint64_t payload) except -1:
-    """Raise as `refuse` does for an item of `payload` bytes; if memory was too small, add the queue's own numbers."""
-    cdef uint64_t holds, used, lacks
-    try:
-        refuse(rc, payload, segment)
-    except errors.OutOfSharedMemory as why:
-        holds = sk_queue_capacity(sk_queue_of(segment.s))
-        used = sk_queue_bytes(sk_queue_of(segment.s))
-        lacks = sk_queue_lacks(segment.s, payload)
-        raise errors.OutOfSharedMemory(
-            f"{why}; the queue's ring holds {holds:,} bytes, {used:,} are in use, and for this item it must grow by "
-            f"{lacks:,} (a ring holds at most {SK_RING_UNITS_MAX * SK_UNIT:,}); getting items makes room"
-        ) from None
-    return 0
 
 
 cdef int put_batch(Segment segment, object items, sk_call call) except -1:
@@ -695,54 +790,6 @@ cdef list get_batch(Segment segment, object max_items, sk_call call):
     return items
 
 
-cdef int attend_getting(Segment segment) except -1:
-    """Call `attend` for a waiter for items; if it raises, pass the wake-up of this waiter on to the next one."""
-    try:
-        attend(segment)
-    except BaseException:
-        sk_queue_cancel_get(segment.s)
-        raise
-    return 0
-
-
-cdef tuple take_large(Segment segment, char *start, uint64_t have, sk_found *found, sk_call call):
-    """Copy the item that `found` describes into memory of its own and take it: return (True, item), or (False, None) if
-    another consumer took it. `call` says how long to wait for the lock."""
-    cdef uint64_t skip = 0
-    cdef int rc = SK_INTERRUPTED
-    cdef char *to
-    if found.kind == KIND_ARRAY:
-        item = array_for(start, have, found.payload, &skip, segment)
-        flat = item.reshape(-1, order="A").view("u1")
-        to = <char *><size_t>flat.ctypes.data
-    elif found.kind == KIND_PICKLE_OOB:
-        item = bytearray(found.payload)
-        to = item
-    else:
-        item = PyBytes_FromStringAndSize(NULL, found.payload)
-        to = PyBytes_AS_STRING(item)
-    while rc != SK_OK:
-        with nogil:
-            rc = sk_queue_get_found(segment.s, to, skip, found, call)
-        if rc == SK_LARGER:
-            return False, None
-        if rc == SK_TIMEOUT or rc == SK_STALLED and not goes_on(segment, &call.wait.stall):
-            if call.wait is NULL:
-                raise Empty
-            raise stalled(Empty, segment, &call.wait.stall, inside(&call.wait.stall))
-        if rc == SK_SHUTDOWN:
-            raise ShutDown
-        if rc == SK_INTERRUPTED or rc == SK_STALLED:
-            attend(segment)
-        elif rc != SK_OK:
-            refuse(rc, 0, segment)
-    if found.kind == KIND_ARRAY or found.kind == KIND_BYTES:
-        return True, item
-    if found.kind == KIND_PICKLE_OOB:
-        return True, unpickle_oob(item, segment)
-    return True, decode(found.kind, PyBytes_AS_STRING(item), found.payload, segment)
-
-
 cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) except -1:
     """Append the items of one commit; return 0 if the queue is empty. If decoding an item raises, the error is raised
     after all items are decoded."""
@@ -766,7 +813,7 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
             if rc == SK_INTERRUPTED:
                 attend_getting(segment)
         if rc == SK_LARGER:
-            taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, call)
+            taken, item = take_large(segment, <char *>to, room * SK_UNIT, &found, NULL, call)
             if taken:
                 items.append(item)
             return 1
@@ -801,51 +848,6 @@ cdef int take_batch(Segment segment, list items, uint64_t most, sk_call call) ex
 # --- the wait of a task: the same C calls, which return where they would sleep ----------------------------
 
 
-cdef class QueueWaiter(Waiter):
-    """A task's wait at a queue. A call that is not willing to wait waits only for a lock of the queue, and in no queue
-    of tasks."""
-
-    cdef sk_call call
-    cdef sk_wait_state wait
-
-    cdef set_queue(self, Segment segment, str side, cbool willing, object timeout):
-        cdef size_t which = <size_t><void *>segment
-        self.set(segment, (which, side) if willing else None, deadline_of(timeout) if willing else FOR_EVER)
-        self.wakes_next = (which, "put" if side == "get" else "get")
-        memset(&self.wait, 0, sizeof(self.wait))
-        self.wait.thread = next_thread()
-        self.call.willing = willing
-        self.call.until = self.until
-        self.call.wait = &self.wait
-
-    cdef object unless_stalled(self, int rc, object kind):
-        """Return PENDING if the wait goes on. Raise an exception of that kind if its time is over, or if the holder of
-        the lock stands still."""
-        if rc == SK_INTERRUPTED or rc == SK_STALLED and goes_on(self.segment, &self.wait.stall):
-            return pending()
-        raise stalled(kind, self.segment, &self.wait.stall, inside(&self.wait.stall))
-
-    cdef object empty(self, int rc):
-        """Return PENDING for a get that found no item, or raise Empty, ShutDown or another exception."""
-        if rc == SK_EMPTY:
-            raise Empty
-        if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
-            return self.unless_stalled(rc, Empty)
-        if rc == SK_SHUTDOWN:
-            raise ShutDown
-        return refuse(rc, 0, self.segment)
-
-    cdef object full(self, int rc, uint64_t asked):
-        """Do as `empty` does, for a put: return PENDING, or raise Full, ShutDown or another exception."""
-        if rc == SK_FULL:
-            raise Full
-        if rc == SK_INTERRUPTED or rc == SK_TIMEOUT or rc == SK_STALLED:
-            return self.unless_stalled(rc, Full)
-        if rc == SK_SHUTDOWN:
-            raise ShutDown
-        return refuse_put(self.segment, rc, asked)
-
-
 cdef class GetWaiter(QueueWaiter):
 
     cdef object look(self):
@@ -863,7 +865,7 @@ cdef class GetWaiter(QueueWaiter):
             if rc == SK_LARGER:
                 now.until = sk_now_ns() + SHORT_NS
                 try:
-                    taken, item = take_large(self.segment, small, SMALL, &found, now)
+                    taken, item = take_large(self.segment, small, SMALL, &found, NULL, now)
                 except Empty:
                     return pending()     # the lock is held: let the other tasks of the loop run first
                 if taken:

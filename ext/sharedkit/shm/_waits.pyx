@@ -18,7 +18,7 @@ from sharedkit.shm._barrier cimport (
     SK_FILLING, sk_barrier_look, sk_barrier_of, sk_barrier_parties, sk_barrier_phase,
 )
 from sharedkit.shm._dict cimport sk_dict_of
-from sharedkit.shm._queue cimport sk_queue, sk_queue_count, sk_queue_of, sk_queue_unfinished_now
+from sharedkit.shm._queue_kernel cimport sk_queue, sk_queue_count, sk_queue_of, sk_queue_unfinished_now
 from sharedkit.shm._sleeping cimport sk_condition, sk_condition_of, sk_condition_refuse, sk_condition_waiter
 from sharedkit.shm._lock cimport sk_lock_owner, sk_mutex
 from sharedkit.shm import (

@@ -76,6 +76,12 @@ cdef class Items:
     cdef uint64_t head, tail, mask
     cdef int64_t maxsize
     cdef bint bounded            # whether the queue is or was bounded, so that tasks may wait to put
+    cdef bint drops              # whether a put into a full queue drops the oldest item
+    cdef uint64_t dropped        # how many items puts have dropped
+    cdef list back               # items that came back from leases, first the one that was leased first: see Leased
+    cdef uint64_t came_back      # their number
+    cdef uint64_t leased         # how many items are leased now
+    cdef uint64_t leases         # how many items were leased so far, each counted once
     cdef uint64_t unfinished
     cdef int state               # 0: open, 1: shut down, 2: shut down at once; never goes back
     cdef void *memory            # the memory of the sides
@@ -86,9 +92,25 @@ cdef class Items:
     cdef int make_sides(self) except -1
     cdef int serve(self, Place place) except -1
     cdef int grow(self) except -1
+    cdef object pop_back(self)
+    cdef int drop_oldest(self, list gone) except -1
+
+    cdef inline bint has_items(self) noexcept:
+        """Return whether a get finds an item; outside of the exclusion, the answer may be out of date."""
+        return sk_load64_relaxed(&self.tail) != sk_load64_relaxed(&self.head) or sk_load64_relaxed(&self.came_back) != 0
+
+    cdef inline uint64_t count(self) noexcept:
+        """Return how many items a get finds; inside the exclusion."""
+        return self.tail - self.head + self.came_back
+
+    cdef inline bint over(self) noexcept:
+        """Return whether nothing more comes; inside the exclusion, of a queue without items. A leased item may come
+        back to a queue that is shut down."""
+        return self.state == 2 or self.state == 1 and self.leased == 0
 
     cdef inline uint64_t length(self) noexcept:
-        """Return how many items there are; outside of the exclusion, the number may be out of date."""
+        """Return how many items were put and not taken, which is what `maxsize` limits; outside of the exclusion, the
+        number may be out of date."""
         return sk_load64_relaxed(&self.tail) - sk_load64_relaxed(&self.head)
 
     cdef inline uint64_t room(self) noexcept:
@@ -107,6 +129,8 @@ cdef class Items:
         return 0
 
     cdef inline object pop(self):
+        if self.came_back != 0:
+            return self.pop_back()
         if self.ranking is not None:
             item = self.ranking.pop()
             sk_store64_relaxed(&self.head, self.head + 1)
@@ -132,8 +156,29 @@ cdef class Items:
         return True
 
 
-cdef Items new_items(int64_t maxsize, bint newest, bint ranked)
+@cython.freelist(16)
+@cython.final
+cdef class Leased:
+    """An item that is leased, or came back. It has the number of its first lease, so that items that come back are in
+    the order in which they were taken."""
+
+    cdef object item
+    cdef uint64_t number
+    cdef uint64_t deliveries
+
+
+cdef enum:                       # how to take
+    BATCH = 0
+    ONE = 1
+    LEASE = 2
+
+
+cdef Items new_items(int64_t maxsize, bint newest, bint ranked, bint drops=*)
+cdef Leased lease_first(Items q)
+cdef int settle(Items q, Leased leased) except -1
+cdef int give_back(Items q, Leased leased) except -1
+cdef int put_dropping(Items q, list batch) except -1
 cdef bint ended(Items q)
-cdef object take(Items q, object most, bint single)
+cdef object take(Items q, object most, int how)
 cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, Place place) except -1
 cdef Place place_in(Items q)

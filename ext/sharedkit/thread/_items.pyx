@@ -55,12 +55,28 @@ cdef class Items:
         self.ring, self.mask = ring, places - 1
         return 0
 
+    cdef object pop_back(self):
+        """Take the first item that came back."""
+        cdef Leased first = self.back.pop(0)
+        sk_store64_relaxed(&self.came_back, self.came_back - 1)
+        return first.item
 
-cdef Items new_items(int64_t maxsize, bint newest, bint ranked):
+    cdef int drop_oldest(self, list gone) except -1:
+        """Make room for one item: move the oldest items to `gone`, whose finalizers must run outside of the
+        exclusion."""
+        while self.room() == 0:
+            gone.append(ring_take(self.ring, self.head & self.mask))
+            sk_store64_relaxed(&self.head, self.head + 1)
+            self.dropped += 1
+            self.unfinished -= 1
+        return 0
+
+
+cdef Items new_items(int64_t maxsize, bint newest, bint ranked, bint drops=False):
     """Make the state of an empty queue. Raises MemoryError."""
     cdef Items items = Items.__new__(Items)
     items.ring, items.mask, items.maxsize, items.bounded = nones(FIRST), FIRST - 1, maxsize, maxsize > 0
-    items.newest = newest
+    items.newest, items.drops, items.back = newest, drops, []
     items.ranking = Ranking.__new__(Ranking) if ranked else None
     items.make_sides()
     return items
@@ -71,16 +87,18 @@ cdef bint ended(Items q):
     shutdown."""
     cdef bint over
     with cython.critical_section(q):
-        over = q.head == q.tail and q.state != 0
+        over = q.count() == 0 and q.over()
     return over
 
 
-cdef object take(Items q, object most, bint single):
-    """Take one item, or a list of at most `most` items (None: all) of those that are there. Call this inside the
-    exclusion."""
-    cdef uint64_t n = q.tail - q.head, i
+cdef object take(Items q, object most, int how):
+    """Take ONE item; or a BATCH: a list of at most `most` items (None: all) of those that are there; or LEASE one: a
+    Leased. Call this inside the exclusion."""
+    cdef uint64_t n = q.count(), i
     cdef list taken
-    if single:
+    if how == LEASE:
+        return lease_first(q)
+    if how == ONE:
         return q.pop()
     if most is not None and most < n:
         n = most
@@ -88,6 +106,69 @@ cdef object take(Items q, object most, bint single):
     for i in range(n):
         ring_put(taken, i, q.pop())
     return taken
+
+
+cdef Leased lease_first(Items q):
+    """Lease the first item. Call this inside the exclusion."""
+    cdef Leased leased
+    if q.came_back != 0:
+        leased = q.back.pop(0)
+        sk_store64_relaxed(&q.came_back, q.came_back - 1)
+    else:
+        leased = Leased.__new__(Leased)
+        leased.item = q.pop()
+        q.leases += 1
+        leased.number = q.leases
+    leased.deliveries += 1
+    q.leased += 1
+    return leased
+
+
+cdef int settle(Items q, Leased leased) except -1:
+    """End a lease: the item is taken for good."""
+    cdef bint last
+    with cython.critical_section(q):
+        q.leased -= 1
+        last = q.leased == 0 and q.state != 0
+    if last:
+        sk_side_notify(q.getters, EVERYBODY)    # nothing comes back any more
+    return 0
+
+
+cdef int give_back(Items q, Leased leased) except -1:
+    """End a lease: the item comes back before all others; if the queue was ended at once, it counts as done."""
+    cdef Py_ssize_t i
+    cdef bint shut
+    with cython.critical_section(q):
+        q.leased -= 1
+        shut = q.state != 0
+        if q.state == 2:
+            q.unfinished -= q.unfinished > 0
+        else:
+            i = len(q.back)
+            while i > 0 and (<Leased>q.back[i - 1]).number > leased.number:
+                i -= 1
+            q.back.insert(i, leased)
+            sk_store64_relaxed(&q.came_back, q.came_back + 1)
+    sk_side_notify(q.getters, EVERYBODY if shut else 1)
+    if shut:
+        sk_side_notify(q.joiners, EVERYBODY)
+    return 0
+
+
+cdef int put_dropping(Items q, list batch) except -1:
+    """Put the batch without waiting for room, into a queue that drops its oldest items. Return 0 if it is shut down."""
+    cdef list gone = []
+    cdef bint put = False
+    with cython.critical_section(q):
+        if q.state == 0:
+            for item in batch:
+                q.drop_oldest(gone)
+                q.push(item)
+            put = True
+    if put:
+        sk_side_notify(q.getters, 1 if len(batch) == 1 else EVERYBODY)
+    return put
 
 
 cdef Py_ssize_t put_some(Items q, list batch, Py_ssize_t done, Place place) except -1:

@@ -18,17 +18,20 @@ from sharedkit._core.counts import number_of
 from sharedkit._core.interrupts cimport attend
 from sharedkit._core.differences import unlike
 from sharedkit._core.iteration import refuse_search, until_shutdown
+from sharedkit._core.lease_arguments import checked_overflow, checked_policy
 from sharedkit._core.segment cimport (
     SK_INTERRUPTED, SK_TIMEOUT,
     Dropped, Handle, Segment, closed, create_segment, deadline_of, is_too_long, keep, sk_plan,
 )
+from sharedkit._core.taken_into import checked_out, copy_into
 from sharedkit._core.watcher cimport no_task_queued
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._waiting cimport sk_wait_state, this_thread
 from sharedkit.thread import registry
 from sharedkit.thread._items cimport (
-    EVERYBODY, FIRST, Items, ended, new_items, nones, place_in, put_some, sk_side, sk_side_awaited, sk_side_end,
-    sk_side_must_yield, sk_side_notify, sk_side_park, sk_side_raise, sk_side_waiting, sk_store64_relaxed, take,
+    BATCH, EVERYBODY, FIRST, LEASE, ONE, Items, Leased, ended, give_back, lease_first, new_items, nones, place_in,
+    put_dropping, put_some, settle, sk_side, sk_side_awaited, sk_side_end, sk_side_must_yield, sk_side_notify,
+    sk_side_park, sk_side_raise, sk_side_waiting, sk_store64_relaxed, take,
 )
 from sharedkit.thread._ranking cimport NOTHING, Place, first_runs
 from sharedkit.thread._waiters cimport (
@@ -43,7 +46,9 @@ cdef object Empty = queue.Empty, Full = queue.Full, ShutDown = errors.ShutDown
 STATES = ("open", "shutdown", "shutdown-immediate")
 
 
-def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint32_t kind=KIND_QUEUE):
+def make(
+    place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint32_t kind=KIND_QUEUE, bint drops=False
+):
     """Make the segment of a queue. Its partner is the Items object; nothing else is in it."""
     cdef sk_plan plan
     memset(&plan, 0, sizeof(plan))
@@ -52,7 +57,7 @@ def make(place, str name, uint32_t seats, uint32_t flags, int64_t maxsize, uint3
     plan.seats = seats
     plan.body_len = sizeof(uint64_t)
     cdef Segment segment = create_segment(place, name, &plan)
-    segment.partner = new_items(maxsize, kind == KIND_LIFO, kind == KIND_PRIORITY)
+    segment.partner = new_items(maxsize, kind == KIND_LIFO, kind == KIND_PRIORITY, drops)
     return segment
 
 
@@ -64,13 +69,21 @@ cdef int64_t bound_of(object maxsize) except? -1:
     return max(bound, -1)
 
 
-def blueprint(maxsize, kind=KIND_QUEUE):
+cdef str overflow_of(Items q):
+    return "drop_oldest" if q.drops else "block"
+
+
+def blueprint(maxsize, kind=KIND_QUEUE, overflow="block"):
     """Return the blueprint of a queue of at most `maxsize` items."""
     cdef int64_t bound = bound_of(number_of("maxsize", maxsize))
+    drops = checked_overflow(overflow, bound)
     return segments.Blueprint(
         kind,
-        lambda place, name, seats, flags: make(place, name, seats, flags, bound, kind),
-        lambda there: unlike("maxsize", max(0, (<Items>there.partner).maxsize), max(0, bound)),
+        lambda place, name, seats, flags: make(place, name, seats, flags, bound, kind, drops),
+        lambda there: (
+            unlike("maxsize", max(0, (<Items>there.partner).maxsize), max(0, bound))
+            or unlike("overflow", overflow_of(there.partner), overflow)
+        ),
     )
 
 
@@ -94,11 +107,12 @@ cdef int say_how_many(error, Py_ssize_t put) except -1:
 
 
 cdef class Queue(Handle):
-    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)\n--\n
+    """Queue(maxsize=0, *, overflow='block', name=None, exist_ok=False, persist=False, seats=192)\n--\n
     A first-in, first-out queue of any objects for the threads of this process, with the interface of `queue.Queue` of
     Python 3.13; unbounded if `maxsize` is 0 or less. `get` returns the items themselves, not copies. A waiter that has
     waited for 1 ms gets the next chance to put or get. With `exist_ok=True` and the name of an existing queue, the
-    result is a further handle on it.
+    result is a further handle on it. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the
+    first item, which then counts as done; `statistics().dropped` is their number.
 
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
     queue with the same parameters.
@@ -108,8 +122,10 @@ cdef class Queue(Handle):
 
     cdef Items items             # None once closed
 
-    def __init__(self, maxsize=0, *, name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS):
-        self._open(registry.create(blueprint(maxsize), name, exist_ok, persist, seats))
+    def __init__(
+        self, maxsize=0, *, overflow="block", name=None, exist_ok=False, persist=False, seats=segments.DEFAULT_SEATS
+    ):
+        self._open(registry.create(blueprint(maxsize, KIND_QUEUE, overflow), name, exist_ok, persist, seats))
 
     @classmethod
     def _of(cls, Segment segment):
@@ -188,6 +204,9 @@ cdef class Queue(Handle):
         cdef Py_ssize_t done = 0
         if is_too_long(until):
             raise timeouts.too_long()
+        if q.drops:
+            put_or_refuse(q, batch)
+            return
         try:
             put_waiting(segment, q, batch, until, &done)
         except (Full, ShutDown) as error:
@@ -201,20 +220,22 @@ cdef class Queue(Handle):
     # --- getting -------------------------------------------------------------------------------
 
     @cython.binding(False)
-    def get(self, block=True, timeout=None, *, blocking=None):
-        """get($self, block=True, timeout=None, *, blocking=None)\n--\n
+    def get(self, block=True, timeout=None, *, blocking=None, out=None):
+        """get($self, block=True, timeout=None, *, blocking=None, out=None)\n--\n
         Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()` when none
-        is left, ValueError for a negative timeout.
+        With `out`, the item must be a NumPy array of the same shape and dtype; it is copied into `out`, which is
+        returned. Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()`
+        when none is left, ValueError for a negative timeout; TypeError or ValueError for an item of another form than
+        `out` (then it stays).
         """
         cdef Items q = self.there()
         cdef Segment segment
         cdef object item = None
         cdef bint got = False, bounded = False
-        if timeout is None:
+        if timeout is None and out is None:
             with cython.critical_section(q):
-                if q.head != q.tail and not sk_side_awaited(q.getters):
+                if q.has_items() and not sk_side_awaited(q.getters):
                     item = q.pop()
                     bounded = q.maxsize > 0
                     got = True
@@ -224,7 +245,10 @@ cdef class Queue(Handle):
                 return item
         segment = self.held()
         cdef cbool willing = block if blocking is None else blocking
-        return get_waiting(segment, q, 1, True, willing, timeout)
+        if out is not None:
+            checked_out(out)
+            return copied(q, get_waiting(segment, q, 1, LEASE, willing, timeout), out)
+        return get_waiting(segment, q, 1, ONE, willing, timeout)
 
     @cython.binding(False)
     def get_nowait(self):
@@ -245,7 +269,60 @@ cdef class Queue(Handle):
         most = most_of(max_items)
         if most == 0:
             return []
-        return get_waiting(segment, q, most, False, block if blocking is None else blocking, timeout)
+        return get_waiting(segment, q, most, BATCH, block if blocking is None else blocking, timeout)
+
+    def drain(self):
+        """Take the items that are there, without waiting; return them as a list, which may be empty.
+
+        Each of them counts as unfinished until `task_done()`.
+        """
+        cdef Items q = self.there()
+        try:
+            return get_waiting(self.held(), q, None, BATCH, False, None)
+        except (Empty, ShutDown):
+            return []
+
+    def clear(self):
+        """Drop the items that are there, and return how many they were. They count as done, as if somebody had taken
+        them and called `task_done()`. Items that are leased stay leased.
+        """
+        cdef Items q = self.there()
+        cdef Segment _held = self.segment
+        cdef list fresh = first_runs() if q.ranking is not None else None
+        cdef list _thrown = None, _back = None, none_back = []    # dropped after the critical section: finalizers
+        cdef uint64_t n
+        with cython.critical_section(q):
+            n = q.count()
+            _thrown, _back = throw_away(q, fresh, none_back)
+            q.unfinished -= min(n, q.unfinished)
+        if n:
+            sk_side_notify(q.putters, EVERYBODY)
+            sk_side_notify(q.joiners, EVERYBODY)
+        return n
+
+    @cython.binding(False)
+    def lease(self, timeout=None, *, max_deliveries=None, dead_letter=None):
+        """lease($self, timeout=None, *, max_deliveries=None, dead_letter=None)\n--\n
+        Return a context manager that takes the first item, waiting for one up to `timeout` seconds (None: for ever):
+        `with q.lease() as item:`.
+
+        The end of the block takes the item for good. If the block raises, the item comes back before all others, in the
+        order in which the items were taken, whatever `maxsize` says. So each item is delivered *at least once*. An item
+        that would be delivered more than `max_deliveries` times is put into the queue `dead_letter` instead, without
+        waiting, and counts as done here; if that fails, the item stays here.
+
+        The end of the block is no `task_done()`: call it afterwards, as after `get`. While items of a queue that was
+        shut down are leased, a get or a lease waits, because they may come back. `async with` does the same without
+        blocking the event loop. The `with` statement raises queue.Empty, ShutDown. Raises TypeError, ValueError for
+        arguments that make no sense.
+        """
+        self.there()
+        return new_lease(self, timeout, max_deliveries, dead_letter)
+
+    def alease(self, timeout=None, *, max_deliveries=None, dead_letter=None):
+        """The same as `lease`, for `async with q.alease() as item:`.
+        """
+        return self.lease(timeout, max_deliveries=max_deliveries, dead_letter=dead_letter)
 
     def __iter__(self):
         """Yield items as `get` takes them, waiting for each, until the queue is shut down and empty."""
@@ -265,6 +342,9 @@ cdef class Queue(Handle):
         """
         cdef Items q = self.there()
         cdef bint put = False, free
+        if q.drops:
+            put_or_refuse(q, [item])
+            return
         with cython.critical_section(q):
             free = not q.bounded or no_task_queued() and (q.maxsize <= 0 or q.room() > 0 and timeout is None)
             if q.state == 0 and free and q.ranking is None:
@@ -277,7 +357,7 @@ cdef class Queue(Handle):
         else:
             await waiting(put_waiter(self.held(), q, [item], block if blocking is None else blocking, timeout))
 
-    async def aget(self, block=True, timeout=None, *, blocking=None):
+    async def aget(self, block=True, timeout=None, *, blocking=None, out=None):
         """Take as `get` does, without blocking the event loop; a coroutine. A cancelled task has taken nothing.
 
         Tasks of one loop get their items in the order of their arrival.
@@ -285,16 +365,20 @@ cdef class Queue(Handle):
         cdef Items q = self.there()
         cdef object item = None
         cdef bint got = False
+        cdef cbool willing = block if blocking is None else blocking
+        if out is not None:
+            checked_out(out)
+            return copied(q, await waiting(get_waiter(self.held(), q, 1, LEASE, willing, timeout)), out)
         if timeout is None and no_task_queued():
             with cython.critical_section(q):
-                if q.head != q.tail and not sk_side_awaited(q.getters):
+                if q.has_items() and not sk_side_awaited(q.getters):
                     item = q.pop()
                     got = True
             if got:
                 if q.maxsize > 0:
                     sk_side_notify(q.putters, 1)
                 return item
-        return await waiting(get_waiter(self.held(), q, 1, True, block if blocking is None else blocking, timeout))
+        return await waiting(get_waiter(self.held(), q, 1, ONE, willing, timeout))
 
     async def aput_many(self, items, block=True, timeout=None, *, blocking=None):
         """Put as `put_many` does, without blocking the event loop; a coroutine.
@@ -306,6 +390,9 @@ cdef class Queue(Handle):
         if willing and is_too_long(deadline_of(timeout)):
             raise timeouts.too_long()
         cdef PutWaiter waiter = None
+        if self.there().drops:
+            put_or_refuse(self.there(), list(items))
+            return
         try:
             waiter = put_waiter(self.segment, self.there(), list(items), willing, timeout)
             await waiting(waiter)
@@ -324,7 +411,7 @@ cdef class Queue(Handle):
         most = most_of(max_items)
         if most == 0:
             return []
-        return await waiting(get_waiter(segment, q, most, False, block if blocking is None else blocking, timeout))
+        return await waiting(get_waiter(segment, q, most, BATCH, block if blocking is None else blocking, timeout))
 
     async def ajoin(self):
         """Wait as `join` does, without blocking the event loop; a coroutine."""
@@ -383,18 +470,15 @@ cdef class Queue(Handle):
         cdef Segment _held = self.segment    # kept in a local variable: `immediate` may close the handle
         cdef cbool at_once = immediate
         cdef list fresh = first_runs() if at_once and q.ranking is not None else None
-        cdef list _thrown = None    # dropped after the critical section, because finalizers may use the queue
+        # Dropped after the critical section, because finalizers may use the queue.
+        cdef list _thrown = None, _back = None, none_back = []
         cdef uint64_t left
         with cython.critical_section(q):
             if at_once:
-                left = q.tail - q.head
+                left = q.count()
                 q.state = 2
                 q.unfinished = q.unfinished - left if q.unfinished > left else 0
-                if fresh is not None:
-                    _thrown = q.ranking.clear(fresh)
-                else:
-                    _thrown, q.ring, q.mask = q.ring, nones(FIRST), FIRST - 1
-                sk_store64_relaxed(&q.head, q.tail)
+                _thrown, _back = throw_away(q, fresh, none_back)
             elif q.state == 0:
                 q.state = 1
         sk_side_notify(q.getters, EVERYBODY)
@@ -409,7 +493,7 @@ cdef class Queue(Handle):
         cdef Items q = self.there()
         cdef uint64_t n
         with cython.critical_section(q):
-            n = q.tail - q.head
+            n = q.count()
         return n
 
     def empty(self):
@@ -418,9 +502,10 @@ cdef class Queue(Handle):
         return self.qsize() == 0
 
     def full(self):
-        """Whether the queue has no room now.
+        """Whether the queue has no room now. Items that came back from a lease need no room.
         """
-        return 0 < self.there().maxsize <= self.qsize()
+        cdef Items q = self.there()
+        return 0 < q.maxsize <= <int64_t>q.length()
 
     @property
     def maxsize(self):
@@ -436,6 +521,11 @@ cdef class Queue(Handle):
             q.maxsize = bound
             q.bounded |= bound > 0
         sk_side_notify(q.putters, EVERYBODY)
+
+    @property
+    def overflow(self):
+        """What a put into a full queue does: "block" or "drop_oldest"."""
+        return overflow_of(self.there())
 
     @property
     def unfinished_tasks(self):
@@ -460,11 +550,12 @@ cdef class Queue(Handle):
         """
         cdef Items q = self.there()
         cdef Segment segment = self.segment    # kept in a local variable: another thread may close the handle
-        cdef uint64_t size, unfinished
+        cdef uint64_t size, unfinished, leased, dropped
         cdef int64_t maxsize
         cdef int state
         with cython.critical_section(q):
-            size, unfinished, maxsize, state = q.tail - q.head, q.unfinished, q.maxsize, q.state
+            size, unfinished, maxsize, state = q.count(), q.unfinished, q.maxsize, q.state
+            leased, dropped = q.leased, q.dropped
         from sharedkit.statistics import QueueStatistics
         return QueueStatistics(
             name=segment.name,
@@ -478,6 +569,8 @@ cdef class Queue(Handle):
             attached=segment.attached(),
             waiting_getters=sk_side_waiting(segment.s, q.getters),
             waiting_putters=sk_side_waiting(segment.s, q.putters),
+            leased=leased,
+            dropped=dropped,
         )
 
     def __repr__(self):
@@ -513,6 +606,173 @@ cdef class PriorityQueue(Queue):
         self._open(registry.create(blueprint(maxsize, KIND_PRIORITY), name, exist_ok, persist, seats))
 
 
+# --- dropping, and copying into an array ------------------------------------------------------------------
+
+
+cdef tuple throw_away(Items q, list fresh, list none_back):
+    """Empty the queue, inside the exclusion, and return what was in it. `fresh`: first runs for a ranking."""
+    cdef list thrown, back = q.back
+    q.back = none_back
+    sk_store64_relaxed(&q.came_back, 0)
+    if fresh is not None:
+        thrown = q.ranking.clear(fresh)
+    else:
+        thrown, q.ring, q.mask = q.ring, nones(FIRST), FIRST - 1
+    sk_store64_relaxed(&q.head, q.tail)
+    return thrown, back
+
+
+cdef int put_or_refuse(Items q, list batch) except -1:
+    """Put into a queue that drops its oldest items. Raises ShutDown."""
+    if not put_dropping(q, batch):
+        error = ShutDown()
+        error.put = 0
+        raise error
+    return 0
+
+
+cdef object copied(Items q, Leased leased, object out):
+    """Copy a leased item into the array `out`; if it cannot be, it comes back."""
+    try:
+        copy_into(leased.item, out)
+    except BaseException:
+        give_back(q, leased)
+        raise
+    settle(q, leased)
+    if q.maxsize > 0:
+        sk_side_notify(q.putters, 1)
+    return out
+
+
+# --- leases -----------------------------------------------------------------------------------------------
+
+
+@cython.freelist(16)
+@cython.no_gc_clear
+@cython.final
+cdef class Lease:
+    """What `Queue.lease()` returns: `with` takes the first item.
+
+    The end of the block takes the item for good. If the block raises, the item comes back before all others.
+    """
+
+    cdef Queue handle
+    cdef Segment segment         # None while the lease has no item
+    cdef Items q
+    cdef Leased leased           # None while no block runs
+    cdef uint64_t count
+    cdef object timeout
+    cdef uint64_t most           # how often an item is delivered; 0: any number of times
+    cdef object dead_letter
+
+    cdef int begin(self) except -1:
+        if self.leased is not None:
+            raise RuntimeError("this lease has an item already: one block at a time")
+        self.q = self.handle.there()
+        self.segment = self.handle.held()
+        return 0
+
+    cdef bint too_often(self, Leased leased) except -1:
+        """Begin with the item, or move it to the queue of dead letters if it was delivered too often."""
+        if self.most == 0 or leased.deliveries <= self.most:
+            self.leased = leased
+            self.count = leased.deliveries
+            return False
+        try:
+            self.dead_letter.put_nowait(leased.item)
+        except BaseException:
+            give_back(self.q, leased)
+            raise
+        forgo(self.q, leased)
+        return True
+
+    @cython.binding(False)
+    def __enter__(self):
+        """__enter__($self)\n--\n
+        Take the first item, waiting for one up to the lease's timeout. Raises queue.Empty, ShutDown.
+        """
+        self.begin()
+        cdef Items q = self.q
+        cdef Leased leased = None
+        if self.timeout is None:
+            with cython.critical_section(q):
+                if q.has_items() and not sk_side_awaited(q.getters):
+                    leased = lease_first(q)
+            if leased is not None:
+                if q.maxsize > 0:
+                    sk_side_notify(q.putters, 1)
+                if not self.too_often(leased):
+                    return leased.item
+        while True:
+            leased = get_waiting(self.segment, self.q, 1, LEASE, True, self.timeout)
+            if not self.too_often(leased):
+                return leased.item
+
+    @cython.binding(False)
+    def __exit__(self, kind, error, traceback):
+        """__exit__($self, kind, error, traceback)\n--\n
+        End the lease: the item is taken for good, or comes back if the block has raised.
+        """
+        cdef Leased leased = self.leased
+        self.leased = self.segment = None
+        if leased is None:
+            return
+        if kind is None:
+            settle(self.q, leased)
+        else:
+            give_back(self.q, leased)
+
+    async def __aenter__(self):
+        """Take the first item as `with` does, without blocking the event loop.
+        """
+        self.begin()
+        cdef Leased leased
+        while True:
+            leased = await waiting(get_waiter(self.segment, self.q, 1, LEASE, True, self.timeout))
+            if not self.too_often(leased):
+                return leased.item
+
+    async def __aexit__(self, kind, error, traceback):
+        """End the lease as `with` does.
+        """
+        self.__exit__(kind, error, traceback)
+        if kind is not None and not no_task_queued():
+            coroutines().wake_next(key_of(self.q, GETTING))
+
+    @property
+    def deliveries(self):
+        """How often the item was leased, this time included: more than 1 after a failure. 0 before the first block."""
+        return self.count
+
+    def __dealloc__(self):
+        if self.leased is not None:
+            give_back(self.q, self.leased)
+
+
+cdef Lease new_lease(Queue handle, object timeout, object max_deliveries, object dead_letter):
+    """Make a lease that has not begun. Raises TypeError, ValueError."""
+    cdef Lease lease = Lease.__new__(Lease)
+    if timeout is not None:
+        deadline_of(timeout)
+    lease.handle, lease.timeout = handle, timeout
+    if max_deliveries is not None or dead_letter is not None:
+        lease.most = min(checked_policy(max_deliveries, dead_letter, handle), <uint64_t>-1)
+        lease.dead_letter = dead_letter
+    return lease
+
+
+cdef int forgo(Items q, Leased leased) except -1:
+    """End a lease: the item leaves the queue without being taken, and counts as done."""
+    cdef bint all_done
+    with cython.critical_section(q):
+        q.unfinished -= q.unfinished > 0
+        all_done = q.unfinished == 0
+    settle(q, leased)
+    if all_done:
+        sk_side_notify(q.joiners, EVERYBODY)
+    return 0
+
+
 # --- waiting as a thread ----------------------------------------------------------------------------------
 
 cdef struct Wait:
@@ -546,7 +806,7 @@ cdef int sleep(Segment segment, Wait *wait) except -1:
     return 0
 
 
-cdef object get_waiting(Segment segment, Items q, object most, bint single, cbool willing, object timeout):
+cdef object get_waiting(Segment segment, Items q, object most, int how, cbool willing, object timeout):
     cdef Wait wait
     cdef bint got = False, shut = False
     cdef object taken = None
@@ -556,11 +816,11 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
     try:
         while True:
             with cython.critical_section(q):
-                if q.head != q.tail:
+                if q.has_items():
                     if not willing or wait.over or not sk_side_must_yield(segment.s, wait.side, &wait.wait):
-                        taken = take(q, most, single)
+                        taken = take(q, most, how)
                         got = True
-                elif q.state != 0:
+                elif q.over():
                     shut = True
                 if willing and not (got or shut or wait.over):
                     wait.raised = sk_side_raise(wait.side)
@@ -573,10 +833,10 @@ cdef object get_waiting(Segment segment, Items q, object most, bint single, cboo
             sleep(segment, &wait)
     finally:
         sk_side_end(segment.s, wait.side, &wait.wait)
-        if not got and q.length() != 0:    # pass the wake-up on: this call may have used up another waiter's
+        if not got and q.has_items():    # pass the wake-up on: this call may have used up another waiter's
             sk_side_notify(wait.side, 1)
     if q.maxsize > 0:
-        sk_side_notify(q.putters, 1 if single else EVERYBODY)
+        sk_side_notify(q.putters, 1 if how != BATCH else EVERYBODY)
     return taken
 
 
@@ -586,6 +846,8 @@ cdef int put_bounded(Segment segment, Items q, object item, cbool willing, objec
     if q.state != 0:
         raise ShutDown
     cdef uint64_t until = 0 if not willing else FOR_EVER if q.maxsize <= 0 else deadline_of(timeout)
+    if q.drops:
+        return put_or_refuse(q, [item])
     if q.ranking is None:
         with cython.critical_section(q):
             if q.state == 0 and q.room() > 0 and not (willing and sk_side_awaited(q.putters)):

@@ -42,7 +42,7 @@ cdef class PutWaiter(SideWaiter):
 
 
 cdef tuple key_of(Items q, int which)
-cdef SideWaiter get_waiter(Segment segment, Items q, object most, bint single, cbool willing, object timeout)
+cdef SideWaiter get_waiter(Segment segment, Items q, object most, int how, cbool willing, object timeout)
 cdef PutWaiter put_waiter(Segment segment, Items q, list batch, cbool willing, object timeout)
 cdef SideWaiter join_waiter(Segment segment, Items q)
 cdef SideWaiter ready_waiter(Segment segment, Items q, int which)

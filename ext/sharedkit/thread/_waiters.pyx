@@ -14,7 +14,7 @@ from sharedkit._core.segment cimport SK_INTERRUPTED, SK_TIMEOUT, Segment, deadli
 from sharedkit._core.watcher cimport pending, sk_waits_aside
 from sharedkit.shm._waiting cimport next_thread
 from sharedkit.thread._items cimport (
-    EVERYBODY, Items, ended, place_in, put_some, sk_side_end, sk_side_must_yield, sk_side_notify, sk_side_park,
+    BATCH, EVERYBODY, Items, ended, place_in, put_some, sk_side_end, sk_side_must_yield, sk_side_notify, sk_side_park,
     sk_side_raise, sk_side_watch, take,
 )
 from sharedkit.thread._ranking cimport NOTHING
@@ -108,13 +108,13 @@ cdef class SideWaiter(Waiter):
 cdef class GetWaiter(SideWaiter):
 
     cdef object most
-    cdef bint single
+    cdef int how
 
     cdef object glance(self):
         cdef Items q = self.q
-        if q.head != q.tail:
-            return NOT_YET if self.must_yield() else take(q, self.most, self.single)
-        if q.state != 0:
+        if q.has_items():
+            return NOT_YET if self.must_yield() else take(q, self.most, self.how)
+        if q.over():
             raise ShutDown
         return NOT_YET
 
@@ -123,18 +123,18 @@ cdef class GetWaiter(SideWaiter):
 
     cdef int done(self) except -1:
         if self.q.maxsize > 0:
-            sk_side_notify(self.q.putters, 1 if self.single else EVERYBODY)
+            sk_side_notify(self.q.putters, 1 if self.how != BATCH else EVERYBODY)
         return 0
 
     cdef bint may_go_on(self) noexcept:
-        return self.q.length() != 0
+        return self.q.has_items()
 
 
-cdef SideWaiter get_waiter(Segment segment, Items q, object most, bint single, cbool willing, object timeout):
+cdef SideWaiter get_waiter(Segment segment, Items q, object most, int how, cbool willing, object timeout):
     cdef GetWaiter waiter = GetWaiter.__new__(GetWaiter)
     if ended(q):
         raise ShutDown
-    waiter.most, waiter.single = most, single
+    waiter.most, waiter.how = most, how
     waiter.begin(segment, q, GETTING, willing, timeout)
     return waiter
 

@@ -5,19 +5,25 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterable, Iterator
 from functools import partial
-from queue import Full
+from queue import Empty, Full
 from types import GenericAlias
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, TypeVar, overload
+
+from numpy.typing import NDArray
 
 from sharedkit._core.counts import how_many
 from sharedkit._core.handle_methods import StructureMethods
 from sharedkit._core.iteration import aiter_until_shutdown, refuse_search, until_shutdown
+from sharedkit._core.lease_arguments import no_leases
+from sharedkit._core.taken_into import checked_out
 from sharedkit._core.timeouts import LONGEST, await_without_waiting, not_negative, span, too_long, without_waiting
+from sharedkit.errors import ShutDown
 from sharedkit.statistics import QueueStatistics
 
 __all__ = ["QueueMethods", "checked_most"]
 
 T = TypeVar("T")
+A = TypeVar("A", bound=NDArray[Any])
 
 
 class QueueMethods(StructureMethods, Generic[T]):
@@ -32,6 +38,10 @@ class QueueMethods(StructureMethods, Generic[T]):
     def _pack(self, item: T) -> Any:
         """The item in the form in which the server keeps it."""
 
+    def _pack_all(self, items: Iterable[T]) -> list[Any]:
+        """The items, each as `_pack` makes it."""
+        return [self._pack(item) for item in items]
+
     @abstractmethod
     def _put(self, packed: list[Any], block: bool, timeout: float | None) -> None:
         """Put packed items, in order. `block` may be any object; a `timeout` counts only if it is true."""
@@ -41,8 +51,25 @@ class QueueMethods(StructureMethods, Generic[T]):
         """Put as `_put` does, without blocking the event loop."""
 
     @abstractmethod
-    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+    def get(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: Any = None
+    ) -> Any:
         """Take the first item."""
+
+    @abstractmethod
+    def get_many(
+        self,
+        max_items: int | None = None,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+    ) -> list[T]:
+        """Take the items that are there, after a wait for the first one."""
+
+    @abstractmethod
+    async def _aget_into(self, out: NDArray[Any], block: bool, timeout: float | None) -> NDArray[Any]:
+        """Take the first item into `out`, if it has the form of `out`; else it stays."""
 
     @abstractmethod
     async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
@@ -110,7 +137,7 @@ class QueueMethods(StructureMethods, Generic[T]):
         self._ensure_open()
         if blocking is not None:
             block = blocking
-        self._put([self._pack(item) for item in items], block, _time_of_batch(block, timeout))
+        self._put(self._pack_all(items), block, _time_of_batch(block, timeout))
 
     async def aput_many(
         self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
@@ -122,7 +149,7 @@ class QueueMethods(StructureMethods, Generic[T]):
         self._ensure_open()
         if blocking is not None:
             block = blocking
-        await self._aput([self._pack(item) for item in items], block, _time_of_batch(block, timeout))
+        await self._aput(self._pack_all(items), block, _time_of_batch(block, timeout))
 
     def _time_of_put(self, timeout: float) -> float | None:
         """The timeout of a put. An unbounded queue ignores it, as queue.Queue does. Raises TypeError, ValueError."""
@@ -133,16 +160,51 @@ class QueueMethods(StructureMethods, Generic[T]):
 
     # --- getting
 
-    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+    @overload
+    async def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: None = None
+    ) -> T: ...
+    @overload
+    async def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: A
+    ) -> A: ...
+    async def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: Any = None
+    ) -> Any:
         """Take as `get` does, without blocking the event loop. A cancelled task has taken nothing: an item that the
         server had already taken for it goes back to the front.
         """
-        (item,) = await self._aget(1, block if blocking is None else blocking, timeout)
+        if blocking is not None:
+            block = blocking
+        if out is not None:
+            return await self._aget_into(checked_out(out), block, timeout)
+        (item,) = await self._aget(1, block, timeout)
         return item
+
+    def drain(self) -> list[T]:
+        """Take the items that are there, without waiting; return them as a list, which may be empty. Each of them
+        counts as unfinished until `task_done()`."""
+        try:
+            return self.get_many(block=False)
+        except (Empty, ShutDown):
+            return []
+
+    def lease(
+        self, timeout: float | None = None, *, max_deliveries: int | None = None, dead_letter: Any = None
+    ) -> NoReturn:
+        """Raise NotImplementedError: there are no leases behind a server yet."""
+        raise no_leases()
+
+    def alease(
+        self, timeout: float | None = None, *, max_deliveries: int | None = None, dead_letter: Any = None
+    ) -> NoReturn:
+        """Raise NotImplementedError, as `lease`."""
+        raise no_leases()
 
     def get_nowait(self) -> T:
         """Same as get(block=False)."""
-        return self.get(False)
+        item: T = self.get(False)
+        return item
 
     async def aget_many(
         self,

@@ -39,6 +39,7 @@ __all__ = [
     "NAMES",
     "NOTHING",
     "NUMBER",
+    "OVERFLOW",
     "PACKED",
     "PARTIES",
     "PERMITS",
@@ -331,6 +332,11 @@ def _is_policy(value: str) -> None:
         raise ValueError(f"on_owner_died must be 'warn' or 'raise': {value!r}")
 
 
+def _is_overflow(value: str) -> None:
+    if value not in ("block", "drop_oldest"):
+        raise ValueError(f"overflow must be 'block' or 'drop_oldest': {value!r}")
+
+
 def _is_positive(value: int | None) -> None:
     if value is not None and not 1 <= value <= 1 << 20:
         raise ValueError(f"1 to {1 << 20} is wanted: {value}")
@@ -400,6 +406,7 @@ VALUES = Argument("an array", frozenset({np.ndarray}), _data, _is_data, deep=Tru
 
 # of the requests that make a structure, and of the first message of a connection
 POLICY = TEXT._replace(test=_is_policy)
+OVERFLOW = TEXT._replace(test=_is_overflow)
 PERMITS = WHOLE._replace(test=_is_permits)
 PARTIES = WHOLE._replace(test=_is_positive)
 CODE = TEXT._replace(test=_is_code)

@@ -28,6 +28,7 @@ from sharedkit.manager.argument_types import (
     NAMES,
     NOTHING,
     NUMBER,
+    OVERFLOW,
     PACKED,
     PARTIES,
     PERMITS,
@@ -105,12 +106,14 @@ _QUEUE = {
     "put_many": _of(ITEMS, FLAG, SPAN, FLAG, least=3),
     "take_back": _of(ITEMS, MARKS),
     "get_many": _of(optional(WHOLE), FLAG, SPAN),
+    "clear": _NONE,
     "task_done": _NONE,
     "join": _NONE,
     "shutdown": _of(FLAG),
     "qsize": _NONE,
     "set_maxsize": _of(WHOLE),
     "get_maxsize": _NONE,
+    "get_overflow": _NONE,
     "statistics": _NONE,
 }
 
@@ -210,7 +213,7 @@ REQUESTS: dict[str, dict[str, Takes]] = {
 _POLICY = {"on_owner_died": POLICY}
 _FIRST = {"value": PERMITS}
 
-_QUEUES: tuple[dict[str, Argument], tuple[Argument, ...]] = ({"maxsize": WHOLE}, (WHOLE,))
+_QUEUES: tuple[dict[str, Argument], tuple[Argument, ...]] = ({"maxsize": WHOLE, "overflow": OVERFLOW}, (WHOLE,))
 
 _VALUES: tuple[dict[str, Argument], tuple[Argument, ...]] = ({"type": CODE}, (SCALAR,))
 

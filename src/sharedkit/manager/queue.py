@@ -7,11 +7,15 @@ from operator import index
 from queue import Empty, Full
 from typing import Any, TypeVar
 
+from numpy.typing import NDArray
+
 from sharedkit._core.counts import number_of
+from sharedkit._core.lease_arguments import Overflow, checked_overflow
 from sharedkit._core.queue_methods import QueueMethods, checked_most
+from sharedkit._core.taken_into import checked_out, copy_into
 from sharedkit._core.timeouts import LONGEST, await_without_waiting, not_negative, without_waiting
 from sharedkit.manager._exchange import Request, taking
-from sharedkit.manager.awaiting import aput
+from sharedkit.manager.awaiting import acall, aput
 from sharedkit.manager.handle import DEFAULT_SEATS, Handle
 from sharedkit.manager.protocol import pack, unpack
 from sharedkit.manager.ranks import rank_of
@@ -24,12 +28,15 @@ T = TypeVar("T")
 
 
 class Queue(QueueMethods[T], Handle):
-    """Queue(maxsize=0, *, name=None, exist_ok=False, persist=False, seats=192)
+    """Queue(maxsize=0, *, overflow='block', name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
-    less. The client that puts an item pickles it, and the client that gets it unpickles it; the server never unpickles
-    it. If a client dies, an item that was taken for it but not sent goes back to the front; an item that was sent is
-    lost with that client.
+    less. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the first item, which then
+    counts as done; `statistics().dropped` is their number.
+
+    The client that puts an item pickles it, and the client that gets it unpickles it; the server never unpickles it. If
+    a client dies, an item that was taken for it but not sent goes back to the front; an item that was sent is lost with
+    that client.
 
     Raises FileExistsError when `name` is taken and not `exist_ok`, ValueError when the existing structure is not a
     queue with the same parameters.
@@ -41,13 +48,23 @@ class Queue(QueueMethods[T], Handle):
         self,
         maxsize: int = 0,
         *,
+        overflow: Overflow = "block",
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
         seats: int = DEFAULT_SEATS,
     ) -> None:
         maxsize = number_of("maxsize", maxsize)
-        self._create(name, exist_ok, persist, seats, {"maxsize": max(0, maxsize)}, maxsize)
+        if checked_overflow(overflow, maxsize) and self.kind != "Queue":
+            raise ValueError(f"only a Queue drops its oldest items, not a {self.kind}")
+        spec = {"maxsize": max(0, maxsize), "overflow": str(overflow)}
+        self._create(name, exist_ok, persist, seats, spec, maxsize)
+
+    @property
+    def overflow(self) -> Overflow:
+        """What a put into a full queue does: "block" or "drop_oldest"."""
+        overflow: Overflow = self._call("get_overflow")
+        return overflow
 
     @property
     def maxsize(self) -> int:
@@ -83,15 +100,25 @@ class Queue(QueueMethods[T], Handle):
 
     @taking
     def get(
-        self, request: Request, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> T:
+        self,
+        request: Request,
+        block: bool = True,
+        timeout: float | None = None,
+        *,
+        blocking: bool | None = None,
+        out: Any = None,
+    ) -> Any:
         """Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()` when none
-        is left, ValueError for a negative timeout.
+        With `out`, the item must be a NumPy array of the same shape and dtype; it is copied into `out`, which is
+        returned. Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()`
+        when none is left, ValueError for a negative timeout; TypeError or ValueError for an item of another form than
+        `out` (then it goes back to the front).
         """
+        if out is not None:
+            checked_out(out)
         (item,) = self._get(request, 1, block if blocking is None else blocking, timeout)
-        return item
+        return item if out is None else copy_into(item, out)
 
     def _get(self, request: Request, most: int | None, block: bool, timeout: float | None) -> list[T]:
         self._ensure_open()
@@ -111,16 +138,30 @@ class Queue(QueueMethods[T], Handle):
             raise
 
     async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
+        return [self._unpack(item) for item in await self._aget_packed(most, block, timeout)]
+
+    async def _aget_packed(self, most: int | None, block: bool, timeout: float | None) -> list[Any]:
         self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
+        packed: list[Any]
         if timeout is not None and timeout > LONGEST:
-            items: list[T] = await await_without_waiting(self._aget(most, False, None), Empty)
-            return items
+            packed = await await_without_waiting(self._aget_packed(most, False, None), Empty)
+            return packed
         try:
             packed = await self._acall("get_many", most, bool(block), timeout, bound=timeout if block else 0.0)
         except StandsStill as still:
             raise Empty(str(still)) from None
-        return [self._unpack(item) for item in packed]
+        return packed
+
+    async def _aget_into(self, out: NDArray[Any], block: bool, timeout: float | None) -> NDArray[Any]:
+        packed = await self._aget_packed(1, block, timeout)
+        item = self._unpack(packed[0])
+        try:
+            return copy_into(item, out)
+        except (TypeError, ValueError):
+            client = self._ensure_open()
+            await acall(client, self._ident, "undo", "get_many", (1, bool(block), timeout), packed)
+            raise
 
     @taking
     def get_many(
@@ -139,6 +180,12 @@ class Queue(QueueMethods[T], Handle):
         self._ensure_open()
         most = checked_most(max_items)
         return [] if most == 0 else self._get(request, most, block if blocking is None else blocking, timeout)
+
+    def clear(self) -> int:
+        """Drop the items that are there, and return how many they were. They count as done, as if somebody had taken
+        them and called `task_done()`."""
+        count: int = self._call("clear")
+        return count
 
     def task_done(self) -> None:
         """Mark an item taken earlier as done. Raises ValueError when called more often than items were put."""

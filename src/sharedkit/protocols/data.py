@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, ItemsView, Iterable, Iterator, KeysView, ValuesView
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from sharedkit._core.lease_arguments import Overflow
 from sharedkit.protocols.handle import Handle, Structure
 from sharedkit.protocols.locks import Lockable
 from sharedkit.statistics import (
@@ -25,6 +26,7 @@ __all__ = [
     "CounterView",
     "Counters",
     "Dict",
+    "Lease",
     "LifoQueue",
     "PriorityQueue",
     "Queue",
@@ -34,6 +36,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+A = TypeVar("A", bound=NDArray[Any])
 
 
 class CounterView(Protocol):
@@ -128,6 +132,26 @@ class Counters(Handle, Protocol):
         """Return the values and the processes that use the group."""
 
 
+class Lease(Protocol[T_co]):
+    """What `Queue.lease()` returns: `with` and `async with` take the first item."""
+
+    @property
+    def deliveries(self) -> int:
+        """How often the item was leased, this time included: more than 1 after a failure."""
+
+    def __enter__(self) -> T_co: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+    async def __aenter__(self) -> T_co: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
+    ) -> None: ...
+
+
 class Queue(Handle, Protocol[T]):
     """`queue.Queue` of Python 3.13, with batches; it raises queue.Empty, queue.Full and ShutDown in the same cases.
 
@@ -138,6 +162,7 @@ class Queue(Handle, Protocol[T]):
         self,
         maxsize: int = 0,
         *,
+        overflow: Overflow = "block",
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
@@ -147,6 +172,11 @@ class Queue(Handle, Protocol[T]):
     @property
     def maxsize(self) -> int:
         """How many items fit; 0 when only memory bounds the queue."""
+
+    @property
+    def overflow(self) -> Overflow:
+        """What a put into a full queue does: "block" waits for room; "drop_oldest" drops the first item, which then
+        counts as done, and never waits for room."""
 
     @property
     def unfinished_tasks(self) -> int:
@@ -162,10 +192,17 @@ class Queue(Handle, Protocol[T]):
         Raises queue.Full, ShutDown, ValueError for a negative timeout.
         """
 
-    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+    @overload
+    def get(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: None = None
+    ) -> T: ...
+    @overload
+    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: A) -> A:
         """Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises queue.Empty, ShutDown, ValueError for a negative timeout.
+        With `out`, the item must be a NumPy array of the same shape and dtype; it is copied into `out`, which is
+        returned. Raises queue.Empty, ShutDown, ValueError for a negative timeout; TypeError or ValueError for an item
+        of another form than `out` (then it stays).
         """
 
     def put_nowait(self, item: T) -> None:
@@ -203,8 +240,36 @@ class Queue(Handle, Protocol[T]):
     ) -> None:
         """Put as `put` does, without blocking the event loop."""
 
-    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+    @overload
+    async def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: None = None
+    ) -> T: ...
+    @overload
+    async def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: A
+    ) -> A:
         """Take as `get` does, without blocking the event loop."""
+
+    def drain(self) -> list[T]:
+        """Take the items that are there, without waiting; return them as a list, which may be empty."""
+
+    def clear(self) -> int:
+        """Drop the items that are there, and return how many they were; they count as done."""
+
+    def lease(
+        self, timeout: float | None = None, *, max_deliveries: int | None = None, dead_letter: Any = None
+    ) -> Lease[T]:
+        """Return a context manager that takes the first item: for good at the end of the block; if the block raises or
+        the process dies, the item comes back before all others. So each item is delivered *at least once*.
+
+        An item that would be delivered more than `max_deliveries` times is put into the queue `dead_letter` instead.
+        Raises NotImplementedError in a server, TypeError, ValueError.
+        """
+
+    def alease(
+        self, timeout: float | None = None, *, max_deliveries: int | None = None, dead_letter: Any = None
+    ) -> Lease[T]:
+        """The same as `lease`, for `async with`."""
 
     async def aput_many(
         self,

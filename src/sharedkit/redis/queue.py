@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterable
 from functools import partial
 from queue import Empty, Full
 from time import monotonic
 from typing import Any, Literal, TypeVar
 
+from numpy.typing import NDArray
+
 from sharedkit._core.counts import how_many, number_of
+from sharedkit._core.lease_arguments import Overflow, checked_overflow
 from sharedkit._core.queue_methods import QueueMethods, checked_most
+from sharedkit._core.taken_into import checked_out, copy_into
 from sharedkit._core.timeouts import LONGEST, await_without_waiting, not_negative, without_waiting
 from sharedkit.errors import SharedkitError, ShutDown
 from sharedkit.redis.handle import DEFAULT_SEATS, Handle, pids
 from sharedkit.redis.items import checked, message_pack, next_batch
-from sharedkit.redis.operation import Kept
+from sharedkit.redis.operation import GoesBack, Kept
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import Session
 from sharedkit.statistics import QueueState, QueueStatistics
@@ -30,10 +35,12 @@ _Got = list[bytes] | Literal["empty", "shutdown"]
 
 
 class Queue(QueueMethods[T], Handle):
-    """Queue(maxsize=0, *, ack="auto", name=None, exist_ok=False, persist=False, seats=192)
+    """Queue(maxsize=0, *, overflow='block', ack="auto", name=None, exist_ok=False, persist=False, seats=192)
 
     A first-in, first-out queue, with the interface of `queue.Queue` of Python 3.13; unbounded if `maxsize` is 0 or
-    less. The client that puts an item pickles it, and the client that gets it unpickles it.
+    less. With `overflow="drop_oldest"` a put into a full queue does not wait: it drops the first item, which then
+    counts as done; `statistics().dropped` is their number. The client that puts an item pickles it, and the client that
+    gets it unpickles it.
 
     The server keeps an item until the process that took it has acknowledged it, by its next call on the queue or by its
     heartbeat. If a process dies, the items that it has not acknowledged go back to the front, so each item comes *at
@@ -51,6 +58,7 @@ class Queue(QueueMethods[T], Handle):
         self,
         maxsize: int = 0,
         *,
+        overflow: Overflow = "block",
         ack: Literal["auto", "on-get"] = "auto",
         name: str | None = None,
         exist_ok: bool = False,
@@ -60,8 +68,15 @@ class Queue(QueueMethods[T], Handle):
         maxsize = number_of("maxsize", maxsize)
         if ack not in ("auto", "on-get"):
             raise ValueError(f"ack must be 'auto' or 'on-get': {ack!r}")
-        spec = {"maxsize": max(0, maxsize), "ack": ack}
-        self._create(name, exist_ok, persist, seats, spec, b"%d" % maxsize, b"%d" % (ack == "on-get"))
+        drops = checked_overflow(overflow, maxsize)
+        spec = {"maxsize": max(0, maxsize), "ack": ack, "overflow": overflow}
+        arguments = b"%d" % maxsize, b"%d" % (ack == "on-get"), b"%d" % drops
+        self._create(name, exist_ok, persist, seats, spec, *arguments)
+
+    @property
+    def overflow(self) -> Overflow:
+        """What a put into a full queue does: "block" or "drop_oldest"."""
+        return "drop_oldest" if self._read(b"get_overflow") == b"1" else "block"
 
     # --- putting
 
@@ -69,17 +84,24 @@ class Queue(QueueMethods[T], Handle):
         """The item in the form in which the server keeps it. Raises ValueError if that is too long."""
         return checked(pickle.dumps(item, 5), "an item")
 
+    def _pack_all(self, items: Iterable[T]) -> list[bytes]:
+        dumps = pickle.dumps
+        packed = [dumps(item, 5) for item in items]
+        if packed:
+            checked(max(packed, key=len), "an item")
+        return packed
+
     def _put(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
         session = self._ensure_open()
         deadline = monotonic() + timeout if block and timeout is not None else None
         done = 0
         try:
             while done < len(packed):
-                some = next_batch(packed, done)
+                some = next_batch(packed, done) if len(packed) > 1 else packed
                 left = None if deadline is None else deadline - monotonic()
                 args = _args_of_put(some, block and (left is None or left > 0))
                 fits, end = session.take(
-                    self.lua, self._base, b"put", *args,
+                    self.lua, self._base, *args,
                     entry=b"p", timeout=left, use=partial(self._use_put, session, len(some)), shrinks=False,
                 )  # fmt: skip
                 done += fits
@@ -104,7 +126,7 @@ class Queue(QueueMethods[T], Handle):
                 back: list[list[Any]] = []
                 try:
                     fits, end = await atake(
-                        session, self.lua, self._base, b"put", *args,
+                        session, self.lua, self._base, *args,
                         entry=b"p", timeout=left, use=partial(self._use_put, session, len(some)), shrinks=False,
                         taken_back=back.append,
                     )  # fmt: skip
@@ -136,13 +158,23 @@ class Queue(QueueMethods[T], Handle):
 
     # --- getting
 
-    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> T:
+    def get(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: Any = None
+    ) -> Any:
         """Take the first item, waiting for one up to `timeout` seconds (None: for ever) if `block`.
 
-        Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()` when none
-        is left, ValueError for a negative timeout.
+        With `out`, the item must be a NumPy array of the same shape and dtype; it is copied into `out`, which is
+        returned. Raises queue.Empty if there is none in time (at once if `block` is false), ShutDown after `shutdown()`
+        when none is left, ValueError for a negative timeout; TypeError or ValueError for an item of another form than
+        `out` (then it goes back to the front).
         """
-        (item,) = self._get(1, block if blocking is None else blocking, timeout)
+        if out is not None:
+            checked_out(out)
+        (item,) = self._get(1, block if blocking is None else blocking, timeout, out)
+        return item
+
+    async def _aget_into(self, out: NDArray[Any], block: bool, timeout: float | None) -> NDArray[Any]:
+        (item,) = await self._aget(1, block, timeout, out)
         return item
 
     def get_many(
@@ -161,43 +193,44 @@ class Queue(QueueMethods[T], Handle):
         most = checked_most(max_items)
         return [] if most == 0 else self._get(most, block if blocking is None else blocking, timeout)
 
-    def _get(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
+    def _get(self, most: int | None, block: bool, timeout: float | None, out: Any = None) -> list[T]:
         session = self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
-            return without_waiting(partial(self._get, most, False, None), Empty)
+            return without_waiting(partial(self._get, most, False, None, out), Empty)
         willing = b"%d" % (bool(block) and timeout != 0)
         try:
             got: list[T] | str = session.take(
                 self.lua, self._base, b"get", b"%d" % (ALL if most is None else most), willing,
-                timeout=timeout, use=partial(self._use_get, session),
+                timeout=timeout, use=partial(self._use_get, session, out),
             )  # fmt: skip
         except SharedkitError as why:
             raise self._told(why) from None
         return _items_or_error(got)
 
-    async def _aget(self, most: int | None, block: bool, timeout: float | None) -> list[T]:
+    async def _aget(self, most: int | None, block: bool, timeout: float | None, out: Any = None) -> list[T]:
         from sharedkit.redis.tasks import atake
 
         session = self._ensure_open()
         timeout = not_negative(timeout) if timeout is not None and block else None
         if timeout is not None and timeout > LONGEST:
-            items: list[T] = await await_without_waiting(self._aget(most, False, None), Empty)
+            items: list[T] = await await_without_waiting(self._aget(most, False, None, out), Empty)
             return items
         willing = b"%d" % (bool(block) and timeout != 0)
         try:
             got: list[T] | str = await atake(
                 session, self.lua, self._base, b"get", b"%d" % (ALL if most is None else most), willing,
-                timeout=timeout, use=partial(self._use_get, session),
+                timeout=timeout, use=partial(self._use_get, session, out),
             )  # fmt: skip
         except SharedkitError as why:
             raise self._told(why) from None
         return _items_or_error(got)
 
-    def _use_get(self, session: Session, answer: Any, payload: Any, number: int, left: int) -> list[T] | str:
-        """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: they never could be."""
+    def _use_get(self, session: Session, out: Any, answer: Any, payload: Any, number: int, left: int) -> list[T] | str:
+        """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: they never could be. An
+        item that does not have the form of `out` does."""
         if answer[0] == 2:
-            packed = answer[1:]
+            packed = answer[1]
         elif answer[0] != 0:
             return "shutdown" if answer[0] == -1 else "empty"
         elif payload is None:
@@ -208,16 +241,29 @@ class Queue(QueueMethods[T], Handle):
             session.acknowledge(self._base, number)
             return "shutdown"
         else:
-            packed = session.ask(self.lua, self._base, b"fetch", b"%d" % number)[1:]
+            packed = session.ask(self.lua, self._base, b"fetch", b"%d" % number)[1]
         try:
             items = [pickle.loads(each) for each in packed]
         except Exception as why:
-            session.acknowledge(self._base, number)
+            if payload is not None:
+                session.acknowledge(self._base, number)
             raise Kept(why) from None
-        session.acknowledge(self._base, number)
+        if out is not None:
+            try:
+                copy_into(items[0], out)
+            except (TypeError, ValueError) as why:
+                raise GoesBack(why) from None
+            items = [out]
+        if payload is not None:
+            session.acknowledge(self._base, number)
         return items
 
     # --- the rest
+
+    def clear(self) -> int:
+        """Drop the items that are there, and return how many they were. They count as done, as if somebody had taken
+        them and called `task_done()`."""
+        return int(self._call(b"clear", shrinks=True))
 
     def task_done(self) -> None:
         """Mark an item taken earlier as done. Raises ValueError when called more often than items were put."""
@@ -272,7 +318,7 @@ class Queue(QueueMethods[T], Handle):
 
     def statistics(self) -> QueueStatistics:
         """Return sizes, counts of waiting threads, and state: a QueueStatistics."""
-        maxsize, qsize, unfinished, state, getters, putters, sessions = self._read(b"statistics")
+        maxsize, qsize, unfinished, state, getters, putters, sessions, dropped = self._read(b"statistics")
         return QueueStatistics(
             self._name,
             self.kind,
@@ -285,15 +331,16 @@ class Queue(QueueMethods[T], Handle):
             pids(sessions),
             getters,
             putters,
+            dropped=int(dropped),
         )
 
 
 def _args_of_put(some: list[bytes], willing: bool) -> tuple[bytes, ...]:
-    """The arguments of a put: one item as it is; several as an array in MessagePack, which is faster than arguments."""
+    """The method and arguments of a put: several items are an array in MessagePack, which is faster than arguments."""
     flag = b"1" if willing else b"0"
     if len(some) == 1:
-        return flag, b"", some[0]
-    return flag, message_pack(some), b""
+        return b"put", flag, some[0]
+    return b"put_many", flag, message_pack(some)
 
 
 def _put_before(said: list[Any], count: int) -> int:

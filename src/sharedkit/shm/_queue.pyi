@@ -2,23 +2,27 @@
 
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from types import GenericAlias
-from typing import Any, Generic, SupportsIndex, TypeVar
+from typing import Any, Generic, SupportsIndex, TypeVar, overload
 
+from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from sharedkit._core.lease_arguments import Overflow
 from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
-from sharedkit._core.watcher import Waiter
 from sharedkit.segments import Blueprint
+from sharedkit.shm._lease import Lease
+from sharedkit.shm._taking import QueueWaiter
 from sharedkit.shm._waiting import ReadyWaiter
 from sharedkit.statistics import QueueStatistics
 
 _T = TypeVar("_T")
+_A = TypeVar("_A", bound=NDArray[Any])
 
 KIND_QUEUE: int
 FIRST_LOG2: int
 STATES: tuple[str, ...]
 
-def blueprint(maxsize: SupportsIndex) -> Blueprint: ...
+def blueprint(maxsize: SupportsIndex, overflow: str = "block") -> Blueprint: ...
 
 class Queue(Handle, Generic[_T]):
     """A first-in, first-out queue with the interface of `queue.Queue` of Python 3.13, between threads and processes."""
@@ -27,6 +31,7 @@ class Queue(Handle, Generic[_T]):
         self,
         maxsize: SupportsIndex = 0,
         *,
+        overflow: Overflow = "block",
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
@@ -42,6 +47,8 @@ class Queue(Handle, Generic[_T]):
     @maxsize.setter
     def maxsize(self, maxsize: SupportsIndex, /) -> None: ...
     @property
+    def overflow(self) -> Overflow: ...
+    @property
     def unfinished_tasks(self) -> int: ...
     @property
     def is_shutdown(self) -> bool: ...
@@ -52,7 +59,12 @@ class Queue(Handle, Generic[_T]):
     def put_many(
         self, items: Iterable[_T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
     ) -> None: ...
-    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> _T: ...
+    @overload
+    def get(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: None = None
+    ) -> _T: ...
+    @overload
+    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: _A) -> _A: ...
     def get_nowait(self) -> _T: ...
     def get_many(
         self,
@@ -62,13 +74,29 @@ class Queue(Handle, Generic[_T]):
         *,
         blocking: bool | None = None,
     ) -> list[_T]: ...
+    def drain(self) -> list[_T]: ...
+    def clear(self) -> int: ...
+    def lease(
+        self, timeout: float | None = None, *, max_deliveries: int | None = None, dead_letter: Any = None
+    ) -> Lease[_T]: ...
+    def alease(
+        self, timeout: float | None = None, *, max_deliveries: int | None = None, dead_letter: Any = None
+    ) -> Lease[_T]: ...
+    def _put_record(self, kind: int, payload: bytes) -> None: ...
     async def aput(
         self, item: _T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
     ) -> None: ...
     def aput_many(
         self, items: Iterable[_T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
     ) -> Coroutine[Any, Any, None]: ...
-    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> _T: ...
+    @overload
+    async def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: None = None
+    ) -> _T: ...
+    @overload
+    async def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: _A
+    ) -> _A: ...
     def aget_many(
         self,
         max_items: int | None = None,
@@ -92,16 +120,20 @@ class Queue(Handle, Generic[_T]):
     def statistics(self) -> QueueStatistics: ...
 
 def make(
-    place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, maxsize: int, log2: int, start: int
+    place: Place | PrivatePlace | str,
+    name: str | None,
+    seats: int,
+    flags: int,
+    maxsize: int,
+    log2: int,
+    start: int,
+    drops: bool = False,
 ) -> Segment: ...
 def state(segment: Segment) -> str: ...
 
 @disjoint_base
 class Batch:
     """Encoded items as whole records, one after the other."""
-
-@disjoint_base
-class QueueWaiter(Waiter): ...
 
 class GetWaiter(QueueWaiter): ...
 

@@ -1,11 +1,13 @@
 """Queues in memory of this process."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from types import GenericAlias
-from typing import Any, Generic, Self, SupportsIndex, TypeVar
+from types import GenericAlias, TracebackType
+from typing import Any, Generic, Self, SupportsIndex, TypeVar, final, overload
 
+from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from sharedkit._core.lease_arguments import Overflow
 from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
 from sharedkit.statistics import QueueStatistics
@@ -17,6 +19,7 @@ KIND_PRIORITY: int
 STATES: tuple[str, str, str]
 
 _T = TypeVar("_T")
+_A = TypeVar("_A", bound=NDArray[Any])
 
 @disjoint_base
 class Queue(Handle, Generic[_T]):
@@ -28,6 +31,7 @@ class Queue(Handle, Generic[_T]):
         self,
         maxsize: SupportsIndex = 0,
         *,
+        overflow: Overflow = "block",
         name: str | None = None,
         exist_ok: bool = False,
         persist: bool = False,
@@ -40,6 +44,8 @@ class Queue(Handle, Generic[_T]):
     def maxsize(self) -> int: ...
     @maxsize.setter
     def maxsize(self, maxsize: SupportsIndex, /) -> None: ...
+    @property
+    def overflow(self) -> Overflow: ...
     @property
     def unfinished_tasks(self) -> int: ...
     @property
@@ -56,7 +62,12 @@ class Queue(Handle, Generic[_T]):
         *,
         blocking: bool | None = None,
     ) -> None: ...
-    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> _T: ...
+    @overload
+    def get(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: None = None
+    ) -> _T: ...
+    @overload
+    def get(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: _A) -> _A: ...
     def get_nowait(self) -> _T: ...
     def get_many(
         self,
@@ -66,6 +77,14 @@ class Queue(Handle, Generic[_T]):
         *,
         blocking: bool | None = None,
     ) -> list[_T]: ...
+    def drain(self) -> list[_T]: ...
+    def clear(self) -> int: ...
+    def lease(
+        self, timeout: float | None = None, *, max_deliveries: int | None = None, dead_letter: Any = None
+    ) -> Lease[_T]: ...
+    def alease(
+        self, timeout: float | None = None, *, max_deliveries: int | None = None, dead_letter: Any = None
+    ) -> Lease[_T]: ...
     async def aput(
         self, item: _T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
     ) -> None: ...
@@ -77,7 +96,14 @@ class Queue(Handle, Generic[_T]):
         *,
         blocking: bool | None = None,
     ) -> None: ...
-    async def aget(self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None) -> _T: ...
+    @overload
+    async def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: None = None
+    ) -> _T: ...
+    @overload
+    async def aget(
+        self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None, out: _A
+    ) -> _A: ...
     async def aget_many(
         self,
         max_items: SupportsIndex | None = None,
@@ -100,6 +126,22 @@ class Queue(Handle, Generic[_T]):
     def cancel_join_thread(self) -> None: ...
     def statistics(self) -> QueueStatistics: ...
 
+@final
+@disjoint_base
+class Lease(Generic[_T]):
+    """What `Queue.lease()` returns: `with` takes the first item."""
+
+    def __enter__(self) -> _T: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+    async def __aenter__(self) -> _T: ...
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+    @property
+    def deliveries(self) -> int: ...
+
 class LifoQueue(Queue[_T]):
     """A Queue whose `get` takes the item that was put last."""
 
@@ -107,9 +149,15 @@ class PriorityQueue(Queue[_T]):
     """A Queue whose `get` takes the least item, by Python's `<`, and of equal items the one that was put first."""
 
 def make(
-    place: Place | PrivatePlace | str, name: str | None, seats: int, flags: int, maxsize: int, kind: int = 4
+    place: Place | PrivatePlace | str,
+    name: str | None,
+    seats: int,
+    flags: int,
+    maxsize: int,
+    kind: int = 4,
+    drops: bool = False,
 ) -> Segment: ...
-def blueprint(maxsize: SupportsIndex, kind: int = 4) -> Blueprint: ...
+def blueprint(maxsize: SupportsIndex, kind: int = 4, overflow: str = "block") -> Blueprint: ...
 def ready_to_get(handle: Queue[Any]) -> SideWaiter: ...
 def ready_to_put(handle: Queue[Any]) -> SideWaiter: ...
 def ready_to_join(handle: Queue[Any]) -> SideWaiter: ...

@@ -31,6 +31,8 @@ class QueueState(State):
         self.maxsize = maxsize
         self.items: Any = self._store()  # has a length
         self.unfinished = 0
+        self.drops = spec.get("overflow") == "drop_oldest"
+        self.dropped = 0
         self.phase: Phase = "open"
         self.getters = Line(lambda: bool(self.items) or self.phase != "open")
         self.putters = Line(lambda: self._room() > 0 or self.phase != "open")
@@ -73,6 +75,9 @@ class QueueState(State):
         self, call: Call, items: list[Packed], block: bool, timeout: float | None, marks: bool = False
     ) -> list[int] | Waiting[list[int] | None] | None:
         """Put items. If `marks` is true, the answer has a mark for each item, for `take_back`."""
+        if self.drops and self.phase == "open":
+            self._put_dropping(items)
+            return [id(item) for item in items] if marks else None
         if self.phase != "open" or self._room() < len(items):
             return self._put_waiting(items, block, timeout, marks)
         before = len(self.items)
@@ -82,6 +87,16 @@ class QueueState(State):
             vars(error)["put"] = len(self.items) - before
             raise
         return [id(item) for item in items] if marks else None
+
+    def _put_dropping(self, items: list[Packed]) -> None:
+        """Put all items; each one that finds the queue full drops the oldest ones."""
+        for item in items:
+            gone = len(self.items) + 1 - self.maxsize if self.maxsize > 0 else 0
+            if gone > 0:
+                self._take(gone)
+                self.dropped += gone
+                self.unfinished = max(0, self.unfinished - gone)
+            self._add([item])
 
     def _put_waiting(
         self, items: list[Packed], block: bool, timeout: float | None, marks: bool
@@ -153,6 +168,13 @@ class QueueState(State):
         else:
             self._give_back(taken)
 
+    def do_clear(self, call: Call) -> int:
+        """Drop all items, which count as done; returns how many they were."""
+        count = len(self.items)
+        self.items = self._store()
+        self.unfinished = max(0, self.unfinished - count)
+        return count
+
     def do_task_done(self, call: Call) -> None:
         if not self.unfinished:
             raise ValueError("task_done() called too many times")
@@ -179,6 +201,9 @@ class QueueState(State):
     def do_get_maxsize(self, call: Call) -> int:
         return self.maxsize
 
+    def do_get_overflow(self, call: Call) -> str:
+        return "drop_oldest" if self.drops else "block"
+
     def do_statistics(self, call: Call) -> QueueStatistics:
         return QueueStatistics(
             name=self.name,
@@ -192,6 +217,7 @@ class QueueState(State):
             attached=self.attached(),
             waiting_getters=len(self.getters),
             waiting_putters=len(self.putters),
+            dropped=self.dropped,
         )
 
 

@@ -14,9 +14,11 @@ cdef extern from *:
     #include "structures/sk_queue_put.h"
     #include "structures/sk_queue_get.h"
     #include "structures/sk_queue_state.h"
+    #include "structures/sk_queue_lease.h"
     """
     const uint64_t SK_RING_UNITS_MAX
-    enum: SK_UNIT, SK_RECORD_HEAD, SK_QUEUE_MAXSIZE, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_START
+    enum: SK_UNIT, SK_RECORD_HEAD, SK_QUEUE_MAXSIZE, SK_QUEUE_FLOOR, SK_QUEUE_LOG2, SK_QUEUE_START, SK_QUEUE_OVERFLOW
+    enum: SK_LEASES_ROWS
 
     ctypedef struct sk_queue:
         uint32_t put_lock
@@ -33,6 +35,11 @@ cdef extern from *:
         uint64_t head
         uint64_t payload
         uint32_t kind
+
+    ctypedef struct sk_lease:
+        uint64_t word         # 0: the lease has ended
+        uint32_t row
+        uint32_t deliveries   # how often the item was leased, this time included
 
     uint64_t sk_record_units(uint64_t payload) noexcept nogil
     uint64_t sk_record_head(uint64_t payload, uint32_t kind) noexcept nogil
@@ -52,6 +59,20 @@ cdef extern from *:
                            sk_call call) noexcept nogil
     int sk_queue_get_records(sk_segment *s, unsigned char *to, uint32_t *items, uint64_t *units, sk_found *found,
                              sk_call call) noexcept nogil
+    int sk_queue_take_found(sk_segment *s, void *to, uint64_t skip, const sk_found *wanted, sk_lease *lease,
+                            sk_call call) noexcept nogil
+    int sk_queue_lease(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_lease *lease,
+                       sk_call call) noexcept nogil
+    int sk_queue_look(sk_segment *s, void *to, uint64_t room, sk_found *found, sk_call call) noexcept nogil
+    int sk_queue_read_lease(sk_segment *s, const sk_lease *lease, void *to, uint64_t size, sk_call call) noexcept nogil
+    cbool sk_queue_settle(sk_segment *s, sk_lease *lease) noexcept nogil
+    cbool sk_queue_give_back(sk_segment *s, sk_lease *lease) noexcept nogil
+    int sk_queue_forgo(sk_segment *s, sk_lease *lease, sk_call call) noexcept nogil
+    int sk_queue_clear(sk_segment *s, uint64_t *n, sk_call call) noexcept nogil
+    cbool sk_queue_drops(const sk_segment *s) noexcept nogil
+    uint32_t sk_queue_held(const sk_queue *q) noexcept nogil
+    uint32_t sk_queue_leased(const sk_queue *q) noexcept nogil
+    uint64_t sk_queue_dropped(const sk_queue *q) noexcept nogil
     uint64_t sk_queue_capacity(const sk_queue *q) noexcept nogil
     uint64_t sk_queue_lacks(sk_segment *s, uint64_t payload) noexcept nogil
     uint32_t sk_queue_count(const sk_queue *q) noexcept nogil
