@@ -36,7 +36,7 @@ static inline int sk_queue_ready_to_put(sk_segment *s, uint64_t until) {
     uint64_t began = 0, head, tail;
     for (;;) {
         uint64_t maxsize = sk_queue_maxsize(q);
-        if (maxsize == 0 || sk_load32_acquire(&q->state) != SK_QUEUE_OPEN) return SK_OK;
+        if (maxsize == 0 || sk_queue_drops(s) || sk_load32_acquire(&q->state) != SK_QUEUE_OPEN) return SK_OK;
         sk_queue_positions(q, &head, &tail);
         if (sk_items(tail) - sk_items(head) < maxsize) return SK_OK;
         int rc = sk_queue_wait_round(s, &q->head, head, &q->room, SK_QUEUE_OPEN, maxsize, q, &began, SK_PARK_SLICE_NS,
