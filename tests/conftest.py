@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 import signal
 import tempfile
@@ -20,6 +21,11 @@ hypothesis.settings.load_profile("unhurried")
 # If a shell started this job with `&` or nohup, SIGINT is ignored here and in all children. The tests send SIGINT.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Children by "forkserver" find NumPy imported: that is two thirds of the time in which they start. They import sharedkit
+# themselves, as children by "spawn" import both.
+multiprocessing.set_forkserver_preload(["__main__", "numpy"])
 
 
 def pytest_collection_finish() -> None:

@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ def stratum(name: str) -> int:
     return len(STRATA)
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """The absolute name of every module that a Python file imports."""
     found: set[str] = set()
@@ -73,6 +75,7 @@ def imported(path: Path) -> set[str]:
     return found
 
 
+@cache
 def cython_imported(path: Path) -> set[str]:
     found = re.findall(r"^\s*(?:from\s+([\w.]+)\s+c?import|c?import\s+([\w.]+))\b", path.read_text(), re.MULTILINE)
     return {one or other for one, other in found}
@@ -246,6 +249,7 @@ def imports_of(path: Path) -> set[tuple[str, str]]:
     }
 
 
+@cache
 def everything_imported() -> dict[str, set[str]]:
     """For each module of the package, the modules that it imports or cimports."""
     files = [(module_of(path, SOURCE), path) for path in PYTHON]

@@ -97,6 +97,10 @@ def change(kind: str, handle: Any) -> Any:
     return BY_NAME[kind].look(handle)
 
 
+def change_all(kinds: list[str], *handles: Any) -> list[Any]:
+    return [change(kind, handle) for kind, handle in zip(kinds, handles, strict=True)]
+
+
 def change_what_comes(kind: str, queue: Any) -> Any:
     with closing(queue.get()) as handle:
         return change(kind, handle)

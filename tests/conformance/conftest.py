@@ -171,7 +171,8 @@ def kit(context: Any) -> Iterator[Kit]:
         structure.close()
 
     def left() -> list[str]:
-        gc.collect()  # the exception of a task is part of a reference cycle
+        if any(Path(f"/dev/shm/sk_{name}").exists() for name in kit.names):
+            gc.collect()  # the exception of a task is part of a reference cycle
         return [name for name in kit.names if Path(f"/dev/shm/sk_{name}").exists()]
 
     # The watcher's thread keeps a wait of a closed loop until it has notified the wait. No one awaits that moment.

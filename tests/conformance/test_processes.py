@@ -30,27 +30,54 @@ each_lasting_kind = pytest.mark.parametrize("kind", LASTING, ids=lambda kind: ki
 each_method = pytest.mark.parametrize("start_method", METHODS)
 
 
+# A child by "spawn" or "forkserver" is a new interpreter, which takes as long as a hundred other tests: there, one child
+# gets a handle of each kind.
+
+
 @each_lasting_kind
-@each_method
-def test_as_an_argument_of_a_process(context: Any, kind: Kind, start_method: str) -> None:
+def test_as_the_argument_of_a_process(context: Any, kind: Kind) -> None:
     with closing(kind.make(context)) as handle:
         before = kind.look(handle)
-        child = Child(start_method, children.change, kind.name, handle)
+        child = Child("fork", children.change, kind.name, handle)
         assert child.result() == kind.look(handle) != before
 
 
-@each_lasting_kind
 @each_method
-def test_the_parent_may_drop_its_handle_right_after_start(context: Any, kind: Kind, start_method: str) -> None:
-    handle = kind.make(context)
-    with closing(kind.make(context)) as model:
-        kind.change(model)
-        expected = kind.look(model)
-    child = Child(start_method, children.change, kind.name, handle)
-    if not kind.ends:
-        handle.close()
-    del handle
-    assert child.result() == expected
+def test_as_arguments_of_a_process(context: Any, start_method: str) -> None:
+    kinds = lasting_in(context)
+    with ExitStack() as stack:
+        handles = [stack.enter_context(closing(kind.make(context))) for kind in kinds]
+        before = {kind.name: kind.look(handle) for kind, handle in zip(kinds, handles, strict=True)}
+        child = Child(start_method, children.change_all, [kind.name for kind in kinds], *handles)
+        changed = dict(zip(before, child.result(), strict=True))
+        assert changed == {kind.name: kind.look(handle) for kind, handle in zip(kinds, handles, strict=True)}
+        assert [name for name in before if before[name] == changed[name]] == []
+
+
+@each_lasting_kind
+def test_the_parent_may_drop_its_handle_right_after_start(context: Any, kind: Kind) -> None:
+    drop_right_after_start(context, [kind], "fork")
+
+
+@pytest.mark.parametrize("start_method", ["spawn", "forkserver"])
+def test_the_parent_may_drop_its_handles_right_after_start(context: Any, start_method: str) -> None:
+    drop_right_after_start(context, lasting_in(context), start_method)
+
+
+def drop_right_after_start(context: Any, kinds: list[Kind], start_method: str) -> None:
+    expected = {}
+    for kind in kinds:
+        with closing(kind.make(context)) as model:
+            kind.change(model)
+            expected[kind.name] = kind.look(model)
+    handles = [kind.make(context) for kind in kinds]
+    child = Child(start_method, children.change_all, list(expected), *handles)
+    while handles:
+        handle = handles.pop()
+        if not kinds[len(handles)].ends:
+            handle.close()
+        del handle
+    assert dict(zip(expected, child.result(), strict=True)) == expected
 
 
 @each_method
@@ -64,13 +91,15 @@ def test_through_a_queue_of_sharedkit(context: Any, start_method: str) -> None:
         assert child.result() == [kind.look(handle) for kind, handle in zip(kinds, handles, strict=True)]
 
 
-@pytest.mark.parametrize("kind", LASTING[3:], ids=lambda kind: kind.name)
-def test_through_a_queue_of_multiprocessing(context: Any, kind: Kind) -> None:
+def test_through_a_queue_of_multiprocessing(context: Any) -> None:
     queue = multiprocessing.get_context("spawn").Queue()
-    with closing(kind.make(context)) as handle:
-        child = Child("spawn", children.change_what_comes, kind.name, queue)
-        queue.put(handle)
-        assert child.result() == kind.look(handle)
+    with ExitStack() as stack:
+        kinds = lasting_in(context)
+        handles = [stack.enter_context(closing(kind.make(context))) for kind in kinds]
+        child = Child("spawn", children.change_all_that_come, [kind.name for kind in kinds], queue)
+        for handle in handles:
+            queue.put(handle)
+        assert child.result() == [kind.look(handle) for kind, handle in zip(kinds, handles, strict=True)]
     queue.close()
     queue.join_thread()
 
