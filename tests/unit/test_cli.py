@@ -8,9 +8,11 @@ import os
 import pty
 import re
 import signal
+import socket
 import subprocess
 import sys
 import termios
+import threading
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +23,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent.parent / "conformance"))
 
 from click.testing import CliRunner
+from redis_server import ABSENT
 from rich.console import Console
 from watchdog import until
 
@@ -73,6 +76,46 @@ def waits(pid):
 
 def invoke(*arguments):
     return CliRunner().invoke(root, arguments)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("kind", ["manager", "redis"])
+def test_serve_gives_both_signals_their_handlers_back(tmp_path, kind, number):
+    """A program may run a command and go on."""
+    if kind == "redis" and ABSENT is not None:
+        pytest.skip(ABSENT)
+    where = tmp_path / "socket"
+    options = ["--redis"] if kind == "redis" else ["--authkey-file", str(tmp_path / "key")]
+
+    def listens():
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as guest:
+            guest.connect(str(where))
+            return True
+        return False
+
+    def end_it():
+        until(listens)
+        os.kill(os.getpid(), number)
+
+    def handler(number, frame):
+        pass
+
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: handler}
+    for each, mine in handlers.items():
+        signal.signal(each, mine)
+    ender = threading.Thread(target=end_it)
+    ender.start()
+    assert invoke("serve", "--address", str(where), *options).exit_code == 0
+    ender.join()
+    assert {each: signal.getsignal(each) for each in handlers} == handlers
+
+
+def test_compare_gives_both_signals_their_handlers_back():
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    briefly = ("--seconds", "0.01", "--repeats", "1", "--only", "threads", "--redis", "none", "--no-gil", "none")
+    done = invoke("compare", "counter", *briefly)
+    assert done.exit_code == 0, done.output
+    assert {each: signal.getsignal(each) for each in handlers} == handlers
 
 
 def listed(name):

@@ -21,12 +21,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import sharedkit
 from sharedkit.commands.exit_codes import FOUND, INTERRUPTED, TERMINATED
 from sharedkit.commands.options import Seconds, Whole
+from sharedkit.commands.signals import handlers_restored
 from sharedkit.commands.text import CommandError, say
-from sharedkit.compare import apart, chart, redis_server
+from sharedkit.compare import apart, redis_server
 from sharedkit.compare.catalogue import WORKLOADS
 from sharedkit.compare.machine import gil_enabled, this_machine, versions
 from sharedkit.compare.pieces import SIZES
-from sharedkit.compare.report import Report
+from sharedkit.compare.report import SUFFIXES, Report
 from sharedkit.compare.runner import laps_of, measure
 from sharedkit.compare.table import print_heading, print_result
 from sharedkit.compare.workload import BadInput, Settings, Workload
@@ -104,20 +105,21 @@ def compare(
         without_gil, why = _without_gil(free_threaded)
     except BadInput as bad:
         raise click.UsageError(f"--no-gil: {bad}") from bad
-    signal.signal(signal.SIGTERM, _terminate)
-    try:
-        report = _run(settings, chosen, without_gil, why)
-    except KeyboardInterrupt:
-        redis_server.close()
-        click.echo("\nstopped; nothing of it is left running", err=True)
-        context.exit(INTERRUPTED)
-    finally:
-        redis_server.close()
+    with handlers_restored():
+        signal.signal(signal.SIGTERM, _terminate)
+        try:
+            report = _run(settings, chosen, without_gil, why)
+        except KeyboardInterrupt:
+            redis_server.close()
+            click.echo("\nstopped; nothing of it is left running", err=True)
+            context.exit(INTERRUPTED)
+        finally:
+            redis_server.close()
     if json_file is not None:
         _write(json_file, report.write)
         click.echo(f"numbers: {json_file}")
     if plot is not None:
-        _write(plot, partial(chart.draw, report))
+        _write(plot, partial(_draw, report))
         click.echo(f"chart:   {plot}")
     if report.bad:
         click.echo(f"not all variants came to the same: {'; '.join(report.bad)}", err=True)
@@ -140,8 +142,8 @@ def _check_names(context: click.Context, workloads: Sequence[str]) -> None:
 
 def _check_files(json_file: Path | None, plot: Path | None) -> None:
     """Check, before a minute of measuring, that the files can be written."""
-    if plot is not None and plot.suffix not in chart.SUFFIXES:
-        raise click.UsageError(f"--plot {plot}: the suffix must be one of {', '.join(chart.SUFFIXES)}")
+    if plot is not None and plot.suffix not in SUFFIXES:
+        raise click.UsageError(f"--plot {plot}: the suffix must be one of {', '.join(SUFFIXES)}")
     for path in (json_file, plot):
         if path is None:
             continue
@@ -231,6 +233,13 @@ def _run(settings: Settings, chosen: Sequence[Workload], without_gil: apart.Inte
             report.results.append(result)
             print_result(out, result)
     return report
+
+
+def _draw(report: Report, path: Path) -> None:
+    """Draw the chart. Only this imports Matplotlib, whose import would take most of the time of every other command."""
+    from sharedkit.compare import chart
+
+    chart.draw(report, path)
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> None:

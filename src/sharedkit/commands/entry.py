@@ -9,6 +9,7 @@ import errno
 import io
 import os
 import sys
+from importlib.util import find_spec
 from typing import Any, TextIO
 
 from sharedkit.commands.exit_codes import NO_READER, REFUSED
@@ -22,6 +23,10 @@ def main() -> None:
     """Run the command line; exits with one of the codes of exit_codes.py."""
     try:
         from sharedkit.commands.root import root
+        from sharedkit.commands.signals import process_ends_too
+
+        if find_spec("matplotlib") is None:  # which only a chart imports, because it takes long
+            raise ModuleNotFoundError(name="matplotlib")
     except ModuleNotFoundError as missing:
         if (missing.name or "").partition(".")[0] not in EXTRA:
             raise
@@ -29,6 +34,7 @@ def main() -> None:
             f'the command line needs {missing.name}; install it with: pip install "sharedkit[compare]"', file=sys.stderr
         )
         sys.exit(REFUSED)
+    process_ends_too()
     outputs = [Output.of(sys.stdout, 1), Output.of(sys.stderr, 2)]
     sys.stdout, sys.stderr = (each.text() for each in outputs)
     try:

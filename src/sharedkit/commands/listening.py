@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import secrets
-import signal
 import socket
 import stat
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 
 import click
 
-__all__ = ["clear", "ignore_signals", "listening_address", "read_or_made"]
+__all__ = ["clear", "listening_address", "read_or_made"]
 
 
 def clear(where: Any) -> None:
@@ -50,9 +49,3 @@ def read_or_made(path: Path) -> bytes:
     with os.fdopen(descriptor, "wb") as file:
         file.write(authkey)
     return authkey
-
-
-def ignore_signals() -> None:
-    """From now on Ctrl-C and SIGTERM have no effect: the server is ending, and its process ends with it."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)

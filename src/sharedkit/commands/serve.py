@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sharedkit.commands.listening import clear, ignore_signals, listening_address, read_or_made
+from sharedkit.commands.listening import clear, listening_address, read_or_made
 from sharedkit.commands.serve_redis import REDIS_ADDRESS, serve_redis
+from sharedkit.commands.signals import handlers_restored, ignore_signals
 from sharedkit.commands.text import CommandError, say
 from sharedkit.manager.server import Manager
 
@@ -71,23 +72,26 @@ def serve(
     where = listening_address(address)
     tls = _tls(where, tls_cert, tls_key)
     authkey = _authkey(authkey_file)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    multiprocessing.current_process().authkey = authkey  # the workers of an executor inherit it
-    try:
-        clear(where)
-        server: Any = Manager(where, authkey).get_server(tls)
-    except OSError as error:
-        raise CommandError(f"cannot listen at {address}: {say(error)}") from None
-    try:
-        shown = server.address if isinstance(server.address, str) else ":".join(map(str, server.address))
-        click.echo(f"serving at {shown}")
-        server.serve_forever()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        ignore_signals()
-        server.registry.close()
-        server.listener.close()
+    with handlers_restored():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        multiprocessing.current_process().authkey = authkey  # the workers of an executor inherit it
+        server: Any = None
+        try:
+            try:
+                clear(where)
+                server = Manager(where, authkey).get_server(tls)
+            except OSError as error:
+                raise CommandError(f"cannot listen at {address}: {say(error)}") from None
+            shown = server.address if isinstance(server.address, str) else ":".join(map(str, server.address))
+            click.echo(f"serving at {shown}")
+            server.serve_forever()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            ignore_signals()
+            if server is not None:
+                server.registry.close()
+                server.listener.close()
 
 
 def _tls(where: Any, cert: Path | None, key: Path | None) -> ssl.SSLContext | None:

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from sharedkit._core.valkey_server import INSTALL, ValkeyServer, carried_program
-from sharedkit.commands.listening import clear, ignore_signals, listening_address
+from sharedkit.commands.listening import clear, listening_address
+from sharedkit.commands.signals import handlers_restored, ignore_signals
 from sharedkit.commands.text import CommandError, say
 
 __all__ = ["REDIS_ADDRESS", "serve_redis"]
@@ -31,20 +32,21 @@ def serve_redis(address: str, password: bytes) -> None:
     if not password and not _local(where):
         raise CommandError(f"other machines can reach {address}: give a password by --password-file FILE")
     server = ValkeyServer(program, where, password)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with handlers_restored():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
-            server.start()
-        except OSError as error:
-            raise CommandError(f"the server cannot serve at {address}: {say(error)}") from None
-        click.echo(f"serving at {server.url}")
-        code = server.wait()
-        raise CommandError(f"the server has ended with {code}: {server.last_words()}")
-    except KeyboardInterrupt:
-        pass
-    finally:
-        ignore_signals()
-        server.stop()
+            try:
+                server.start()
+            except OSError as error:
+                raise CommandError(f"the server cannot serve at {address}: {say(error)}") from None
+            click.echo(f"serving at {server.url}")
+            code = server.wait()
+            raise CommandError(f"the server has ended with {code}: {server.last_words()}")
+        except KeyboardInterrupt:
+            pass
+        finally:
+            ignore_signals()
+            server.stop()
 
 
 def _free(where: Any) -> Any:

@@ -20,9 +20,8 @@ from sharedkit.compare.report import Report, Result, Row
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["SUFFIXES", "draw"]
+__all__ = ["draw"]
 
-SUFFIXES = (".svg", ".png", ".html")
 COLOURS = {"stdlib": "#9aa5b1", "sharedkit": "#0f8b8d"}
 BAD = "#c0392b"
 ROW_INCHES = 0.27

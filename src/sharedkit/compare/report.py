@@ -11,7 +11,9 @@ from typing import Any, Literal
 from sharedkit.compare.machine import Machine
 from sharedkit.compare.workload import Family, Settings
 
-__all__ = ["Report", "Result", "Row", "State"]
+__all__ = ["SUFFIXES", "Report", "Result", "Row", "State"]
+
+SUFFIXES = (".svg", ".png", ".html")  # of the files in which the chart can be drawn
 
 State = Literal["ok", "wrong", "failed", "missing"]
 """`ok`: measured and right; `wrong`: did not do the work; `failed`: raised or hung; `missing`: cannot run here."""
