@@ -50,7 +50,7 @@ def served_over_tls(certificate: Certificate) -> Iterator[tuple[Any, tuple[str, 
         yield process, (host, int(port))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def address(certificate: Certificate) -> Iterator[tuple[str, int]]:
     with served_over_tls(certificate) as (_, address):
         yield address
