@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
+from sharedkit._core.callers import warn_caller
 from sharedkit._core.lock_methods import LockMethods, NamedLockMethods
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import ClosedError, GoneError, OwnerDiedWarning
@@ -29,7 +29,7 @@ def warn_if(died: bool, name: str) -> None:
     """Warn that the last holder of the lock died while it held the lock."""
     if died:
         text = f"the process that held the lock of {name!r} has died: check what the lock protects"
-        warnings.warn(text, OwnerDiedWarning, stacklevel=4)
+        warn_caller(text, OwnerDiedWarning)
 
 
 class _Taken(LockMethods):

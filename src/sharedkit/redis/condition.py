@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from types import TracebackType
 from typing import Any
 
+from sharedkit._core.callers import warn_caller
 from sharedkit._core.condition_methods import ConditionMethods
 from sharedkit._core.counts import perhaps_a_name
 from sharedkit._core.timeouts import check_wait, refuse_too_long, span
@@ -166,7 +166,7 @@ class Condition(ConditionMethods, Structure):
         except SharedkitError as why:
             raise self._told(why) from None
         if died:
-            warnings.warn(death_of(part._name), OwnerDiedWarning, stacklevel=2)
+            warn_caller(death_of(part._name), OwnerDiedWarning)
         return told
 
     async def _await(self, who: bytes, timeout: float | None) -> bool:
@@ -186,7 +186,7 @@ class Condition(ConditionMethods, Structure):
             if times:
                 part._count(who, times)
         if died:
-            warnings.warn(death_of(part._name), OwnerDiedWarning, stacklevel=2)
+            warn_caller(death_of(part._name), OwnerDiedWarning)
         return told
 
     def _wake(self, n: int | None) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 import threading
-import warnings
 from types import TracebackType
 from typing import Any, Literal, Protocol
 
+from sharedkit._core.callers import warn_caller
 from sharedkit._core.lock_methods import LockMethods, NamedLockMethods
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import NotLockedError, OwnerDiedError, OwnerDiedWarning, SharedkitError
@@ -84,7 +84,7 @@ class _Holdable(Asking, LockMethods):
             return False, False
         if died == b"1":
             # if this raises, `take` gives the lock back
-            warnings.warn(death_of(self._name), OwnerDiedWarning, stacklevel=5)
+            warn_caller(death_of(self._name), OwnerDiedWarning)
         session.fences[self._base] = int(fence)
         self._count(who, 1)
         if answer[0] == 0:

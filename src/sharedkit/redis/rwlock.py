@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from types import TracebackType
 from typing import Any
 
+from sharedkit._core.callers import warn_caller
 from sharedkit._core.rwlock_methods import RWLockMethods, SideMethods
 from sharedkit._core.timeouts import check_wait
 from sharedkit.errors import NotLockedError, OwnerDiedWarning, SharedkitError
@@ -67,7 +67,7 @@ class RWLock(RWLockMethods[_Side], Handle):
         if answer[0] == 3 or (answer[0] == 0 and payload is None):
             return False
         if (answer[1] if answer[0] == 1 else payload) in (b"1", b"1 r", b"1 w"):
-            warnings.warn(death_of(self._name), OwnerDiedWarning, stacklevel=5)
+            warn_caller(death_of(self._name), OwnerDiedWarning)
         if answer[0] == 0:
             session.acknowledge(self._base, number)
         return True
