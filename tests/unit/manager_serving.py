@@ -20,7 +20,7 @@ KEY = b"the key of this test"
 def served(
     *address: str, key: Path | None = None, limit: float = LIMIT, **options: Any
 ) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server started by the command line, and the address that it prints. It is killed after `limit` seconds."""
+    """A server started by the command line, and the address that it prints; it is killed after `limit` seconds."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sharedkit", "serve", "--address", *address],
         stdout=subprocess.PIPE,

@@ -44,15 +44,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @contextmanager
-def served_over_tls(certificate: Certificate) -> Iterator[tuple[Any, tuple[str, int]]]:
-    with served("127.0.0.1:0", *certificate.options) as (process, shown):
+def served_over_tls(certificate: Certificate, limit: float = LIMIT) -> Iterator[tuple[Any, tuple[str, int]]]:
+    with served("127.0.0.1:0", *certificate.options, limit=limit) as (process, shown):
         host, _, port = shown.rpartition(":")
         yield process, (host, int(port))
 
 
 @pytest.fixture(scope="module")
 def address(certificate: Certificate) -> Iterator[tuple[str, int]]:
-    with served_over_tls(certificate) as (_, address):
+    """That of the server of most tests of this module."""
+    with served_over_tls(certificate, 20 * LIMIT) as (_, address):
         yield address
 
 
