@@ -36,8 +36,8 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
-    """Restore the handlers of SIGINT and SIGTERM. A command that a test runs in this process sets them as if the
-    process ended with it; a later test, which sends SIGINT, would wait for ever."""
+    """Restore the handlers of SIGINT and SIGTERM, which a test may set: a later test that sends SIGINT would wait for
+    ever."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield
     for number, handler in before.items():
