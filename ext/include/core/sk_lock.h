@@ -53,7 +53,7 @@ SK_COLD static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t u
 
 /* Take the word, waiting until the monotonic time `until`; 0: do not wait.
  * SK_OK, SK_OWNER_DIED (taken; repair first), SK_BUSY, SK_TIMEOUT, SK_INTERRUPTED (a slice is over; call again). */
-static inline int sk_lock_take(sk_segment *s, uint32_t *word, uint64_t until) {
+SK_HOT static inline int sk_lock_take(sk_segment *s, uint32_t *word, uint64_t until) {
     uint32_t seen = 0;
     SK_SEATED(s);
     if (__builtin_expect(sk_cas32_acq_rel(word, &seen, sk_me(s)), 1)) return SK_OK; /* A1: pairs with R1. P1 */

@@ -221,7 +221,7 @@ SK_COLD static inline int sk_segment_catch_up(sk_segment *s, uint64_t end) {
 }
 
 /* Map the bytes [0, end) of the file; *at is where they begin. SK_CORRUPT when the file is not that long. */
-static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **at) {
+SK_HOT static inline int sk_segment_reach(sk_segment *s, uint64_t end, unsigned char **at) {
     while (__builtin_expect(sk_load64_acquire(&s->view_len) < end, 0)) { /* A2: `view` is at least as new as view_len */
         int rc = sk_segment_catch_up(s, end);
         if (rc != SK_OK) return rc;

@@ -186,8 +186,8 @@ SK_HOT static inline int sk_queue_lock_get(sk_segment *s, sk_queue *q, sk_call c
 
 /* --- copies that may be long: the copying process counts up `moves` ------------------------------------ */
 
-static inline void sk_queue_write(const sk_ring *r, uint32_t *moves, uint32_t unit, uint64_t offset, const void *from,
-                                  uint64_t len) {
+SK_HOT static inline void sk_queue_write(const sk_ring *r, uint32_t *moves, uint32_t unit, uint64_t offset,
+                                         const void *from, uint64_t len) {
     for (; __builtin_expect(len > SK_STALL_COPY, 0); len -= SK_STALL_COPY, offset += SK_STALL_COPY) {
         sk_ring_write(r, unit, offset, from, SK_STALL_COPY);
         from = (const char *)from + SK_STALL_COPY;
@@ -196,8 +196,8 @@ static inline void sk_queue_write(const sk_ring *r, uint32_t *moves, uint32_t un
     sk_ring_write(r, unit, offset, from, len);
 }
 
-static inline void sk_queue_read(const sk_ring *r, uint32_t *moves, uint32_t unit, uint64_t offset, void *to,
-                                 uint64_t len) {
+SK_HOT static inline void sk_queue_read(const sk_ring *r, uint32_t *moves, uint32_t unit, uint64_t offset, void *to,
+                                        uint64_t len) {
     for (; __builtin_expect(len > SK_STALL_COPY, 0); len -= SK_STALL_COPY, offset += SK_STALL_COPY) {
         sk_ring_read(r, unit, offset, to, SK_STALL_COPY);
         to = (char *)to + SK_STALL_COPY;
