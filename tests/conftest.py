@@ -23,8 +23,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-# Children by "forkserver" find NumPy imported: that is two thirds of the time in which they start. They import sharedkit
-# themselves, as children by "spawn" import both.
+# Children by "forkserver" find NumPy imported: that is two thirds of the time in which they start. They import
+# sharedkit themselves, as children by "spawn" import both.
 multiprocessing.set_forkserver_preload(["__main__", "numpy"])
 
 

@@ -30,8 +30,8 @@ each_lasting_kind = pytest.mark.parametrize("kind", LASTING, ids=lambda kind: ki
 each_method = pytest.mark.parametrize("start_method", METHODS)
 
 
-# A child by "spawn" or "forkserver" is a new interpreter, which takes as long as a hundred other tests: there, one child
-# gets a handle of each kind.
+# A child by "spawn" or "forkserver" is a new interpreter, which takes as long as a hundred other tests: there, one
+# child gets a handle of each kind.
 
 
 @each_lasting_kind

@@ -131,7 +131,11 @@ def warned(call: Callable[[], object]) -> list[str]:
 def test_it_names_the_line_that_takes_the_lock(placement: Any) -> None:
     """One child dies with all of the locks: a lease runs out only once."""
     with contextlib.ExitStack() as handles:
-        cases = [(way, handles.enter_context(contextlib.closing(kind()))) for kind in (placement.Lock, placement.RLock) for way in WAYS]
+        cases = [
+            (way, handles.enter_context(contextlib.closing(kind())))
+            for kind in (placement.Lock, placement.RLock)
+            for way in WAYS
+        ]
         sides = [(way, handles.enter_context(contextlib.closing(placement.RWLock()))) for way in SIDES]
 
         def take() -> None:

@@ -13,7 +13,7 @@ BETWEEN = ("sharedkit", "asyncio", "contextlib")
 
 def warn_caller(text: str, category: type[Warning]) -> None:
     """Give the warning, for the nearest line of the program that is neither here nor in asyncio: the `await`, or the
-    line that runs the loop if the loop runs the coroutine as a task of its own. Raises the warning if it is an error."""
+    line that runs the loop if the loop runs the coroutine as a task of its own. Raises it if it is an error."""
     levels = 2
     frame: FrameType | None = sys._getframe(1)
     while frame is not None and _is_between(frame):
