@@ -23,17 +23,17 @@
  * - A process that leaves a segment (it dies, calls exec, or closes its handle) closes the open file that holds its
  *   seat (sk_seat.h), and the system gives notice of that (sk_closings_add). The patrol reads the notices every 20 ms,
  *   and fires all waits at that segment.
- * - The notice comes immediately before the seat is free, so the waiter may still find the owner alive. Therefore a
- *   notice also ends the *cover* of these waits: each of them is fired again after a slice, and is covered again only
- *   after that.
- * - The cover of a wait begins when it is put aside again after the patrol has asked for notices. So the waiter has
- *   looked at least once since then, and an earlier death was not missed. A notice that comes while the wait is out of
- *   the table, because its waiter is looking, ends the cover too (`notices`).
+ * - The notice comes immediately before the seat is free, so the waiter may still find the owner alive: the dying
+ *   process may even lose its core there. Therefore these waits are in *doubt*: each is fired again after 10 ms, after
+ *   further 20, and so on up to 1.28 s.
+ * - A wait is *covered* (not fired when its slice is over) from when it is put aside again after the patrol has asked for
+ *   notices. So the waiter has looked at least once since then, and an earlier death was not missed. A notice that comes
+ *   while the wait is out of the table, because its waiter is looking, puts it in doubt too (`notices`).
  * - A wake-up may be lost if its sender is killed or stopped before it sends it, or if the waiter that received it is
  *   stopped. Then the word has changed, or the second word of the wait (sk_aside.also). The patrol compares both every
  *   40 ms.
- * - A covered wait is fired every SK_WATCH_BACKSTOP_NS, in case the notice was early by more than a slice because the
- *   machine starved the dying process, or a second word is missing.
+ * - A covered wait is fired every SK_WATCH_BACKSTOP_NS, in case the machine starved a dying process for seconds, or a
+ *   second word is missing.
  *
  * A wait whose segment lies in memory of this process needs no notices. Without a patrol, or where the system refuses
  * notices (each user has a limited number), a wait is not covered: it is fired whenever a slice is over.
@@ -54,7 +54,9 @@
 #define SK_WATCH_NAP_NS 1000000u
 #define SK_WATCH_PATROL_NS 20000000u
 #define SK_WATCH_COMPARE_NS 40000000u
-#define SK_WATCH_BACKSTOP_NS ((uint64_t)10 * 1000000000u)
+#define SK_WATCH_BACKSTOP_NS ((uint64_t)60 * 1000000000u)
+#define SK_WATCH_DOUBT_MS 10u
+#define SK_WATCH_DOUBT_END_MS 2560u
 #define SK_WATCH_RETRY_NS ((uint64_t)5 * 1000000000u)
 
 #define SK_BANK_WORDS (SK_WORDS_MAX - 1u)
@@ -69,7 +71,8 @@ typedef struct sk_watched {
     uint64_t until;        /* when it is fired in any case */
     const sk_seats *seats; /* of the segment; NULL: it belongs to this process alone */
     void *whose;           /* the waiter: sk_watch_take returns it */
-    int state;
+    int16_t state;
+    uint16_t doubt;        /* after a notice: the time to the next look, in ms; 0: no doubt */
     uint32_t bank, slot;   /* the place of the word; SK_NO_BANK: none */
     int32_t file;          /* of the segment, in the patrol's notices; 0: not asked for yet; below 0: refused */
     uint32_t file_of;      /* the sk_watch.patrols in which `file` is valid */
@@ -192,7 +195,18 @@ static inline bool sk_watched_changed(const sk_watched *x) { return sk_aside_cha
 /* Whether deaths and lost wake-ups are looked for on behalf of this wait, which is not in the table. */
 static inline bool sk_watch_covers(const sk_watch *w, const sk_watched *x) {
     if (!w->patrolling || w->dismissed) return false;
-    return x->seats == NULL || (x->file > 0 && x->file_of == w->patrols && x->notices == w->notices);
+    return x->seats == NULL || (x->file > 0 && x->file_of == w->patrols);
+}
+
+/* When to fire a covered wait that is put into the table now. */
+static inline uint64_t sk_watch_look_at(const sk_watch *w, sk_watched *x, uint64_t now) {
+    if (x->seats != NULL && x->notices != w->notices) x->doubt = SK_WATCH_DOUBT_MS;
+    uint64_t late = now + SK_WATCH_BACKSTOP_NS + (uintptr_t)x % 65536 * 1000000; /* not all at once */
+    if (x->doubt != 0) {
+        late = now + x->doubt * (uint64_t)1000000;
+        x->doubt = x->doubt * 2u < SK_WATCH_DOUBT_END_MS ? (uint16_t)(x->doubt * 2u) : 0;
+    }
+    return late < x->what.limit ? late : x->what.limit;
 }
 
 /* Whether the patrol has to ask for notices about this wait's segment. */
@@ -207,9 +221,7 @@ static inline void sk_watch_add(sk_watch *w, sk_watched *x) {
     sk_private_lock(&w->lock);
     x->until = x->what.until;
     if (x->what.limit > x->until) {
-        uint64_t late = sk_now_ns() + SK_WATCH_BACKSTOP_NS + (uintptr_t)x % 4096 * 1000000; /* not all at once */
-        if (sk_watch_covers(w, x)) x->until = late < x->what.limit ? late : x->what.limit;
-        else if (x->file > 0) x->file = 0;
+        if (sk_watch_covers(w, x)) x->until = sk_watch_look_at(w, x, sk_now_ns());
         if (sk_watch_asks(w, x)) w->uncovered = true;
     }
     sk_watched_link(&w->watched, x);
@@ -371,8 +383,8 @@ static inline void sk_patrol_notice(sk_watch *w, const int32_t *numbers, int n) 
         bool named = n < 0;
         for (int i = 0; i < n && !named; i++) named = numbers[i] == x->file;
         if (!named) continue;
-        x->file = 0;
         sk_watch_fire(w, x, NULL);
+        x->doubt = SK_WATCH_DOUBT_MS;
         fired = true;
     }
     if (fired) sk_watch_ring(w);
