@@ -548,6 +548,18 @@ def test_a_cancelled_task_has_read_and_put_nothing(make_stream: Make) -> None:
     assert s.published == 2
 
 
+def test_a_reader_is_ready_when_there_is_a_message(make_stream: Make) -> None:
+    s = make_stream(slots=2)
+    r, q = s.reader(), sk.Queue()
+    assert sk.wait([r, r.get, q.get], 0) == []
+    waiting = Task(sk.wait, [q.get, r.read, r])
+    s.put(1)
+    assert waiting.result() == [r.read, r]
+    assert r.get() == 1 and sk.wait([r.get], 0) == []
+    s.shutdown()
+    assert sk.wait([r, q.get]) == [r]
+
+
 # --- processes ----------------------------------------------------------------------------------------------------
 
 

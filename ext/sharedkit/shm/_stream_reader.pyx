@@ -14,7 +14,7 @@ from libc.stdint cimport uint32_t, uint64_t
 import numpy as np
 
 from sharedkit import errors
-from sharedkit._core import timeouts
+from sharedkit._core import readiness, timeouts
 from sharedkit._core.frames import Frame, expire
 from sharedkit._core.interrupts cimport attend, unanswered
 from sharedkit._core.iteration import until_shutdown
@@ -33,6 +33,7 @@ from sharedkit.shm._stream_kernel cimport (
     sk_stream_reader_is_mine, sk_stream_register, sk_stream_rows, sk_stream_tail, sk_stream_unpin,
     sk_stream_unregister, sk_stream_wait,
 )
+from sharedkit.shm._waiting cimport ReadyWaiter, ready, sk_wait_state
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object Empty = queue.Empty, ShutDown = errors.ShutDown
@@ -527,3 +528,34 @@ cdef class ReadWaiter(Waiter):
             return pending()
         reader.find(self.what == LATEST, False, None, &found)    # raises
         return reader.item(registration, &found, self.out) if self.what != READ else reader.view(registration, &found)
+
+
+# --- readiness: whether a call would not have to wait -------------------------------------------------------
+
+
+cdef int ready_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_stream_wait(s, (<sk_stream_reader *>what).position, until)
+    sk_waits_aside(NULL)
+    return rc
+
+
+cdef class ReaderReady(ReadyWaiter):
+
+    cdef Registration registration
+
+    cdef int drop(self) except -1:
+        self.registration = None
+        return ReadyWaiter.drop(self)
+
+
+def ready_to_get(StreamReader handle):
+    """Return the wait until there is a message to read, or the stream has ended."""
+    cdef ReaderReady waiter = ReaderReady.__new__(ReaderReady)
+    waiter.registration = handle.mine()
+    return ready(waiter, handle.segment, ready_slice, NULL, &waiter.registration.reader)
+
+
+readiness.register(
+    StreamReader, dict.fromkeys(("", "get", "get_nowait", "read", "aget", "aread"), ready_to_get)
+)

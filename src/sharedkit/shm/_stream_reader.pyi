@@ -11,6 +11,7 @@ from typing_extensions import disjoint_base
 
 from sharedkit._core.segment import Handle, Segment
 from sharedkit._core.watcher import Waiter
+from sharedkit.shm._waiting import ReadyWaiter
 
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
@@ -104,3 +105,8 @@ def arrived(stream: Any, position: int, lost: int) -> StreamReader[Any]: ...
 
 @disjoint_base
 class ReadWaiter(Waiter): ...
+
+@disjoint_base
+class ReaderReady(ReadyWaiter): ...
+
+def ready_to_get(handle: StreamReader[Any]) -> ReaderReady: ...
