@@ -113,6 +113,7 @@ def all_there(ctx: Any, made: dict[Any, tuple[Any, Any]]) -> None:
         again.unlink()
 
 
+@pytest.mark.filterwarnings("ignore::sharedkit.errors.OwnerDiedWarning")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
 def test_after_a_restart_with_its_append_only_file_everything_that_persists_is_there(how: int) -> None:
     with (
@@ -126,6 +127,7 @@ def test_after_a_restart_with_its_append_only_file_everything_that_persists_is_t
         all_there(ctx, made)
 
 
+@pytest.mark.filterwarnings("ignore::sharedkit.errors.OwnerDiedWarning")
 def test_after_a_restart_without_its_data_everything_is_gone_and_can_be_made_anew() -> None:
     with Server() as server, sk.get_context("redis", url=server.url, prefix="again", lease=30.0) as ctx:
         made = made_and_changed(ctx)
@@ -162,6 +164,7 @@ def test_no_call_reaches_another_server_before_the_session_is_over(monkeypatch: 
             go_on.set()
 
 
+@pytest.mark.filterwarnings("ignore::sharedkit.errors.OwnerDiedWarning")
 def test_when_a_replica_is_promoted_handles_are_lost_and_what_it_had_can_be_attached() -> None:
     with Server(port=True) as primary, Server("--replicaof", "127.0.0.1", str(primary.port), port=True) as replica:
         until(lambda: primary.ask("INFO", "replication")["connected_slaves"] == 1)
