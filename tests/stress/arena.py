@@ -101,7 +101,6 @@ AFTER: dict[str, tuple[str, int, bool, str]] = {
     "lease after a death in clear": ("clear", 3, False, "lease"),
     "clear after a death in clear": ("clear", 3, False, "clear"),
     "put after a death cleared": ("clear", 6, True, "put"),
-    "put after a death compacting": ("put, compacting", 3, False, "put, compacting"),
     "shutdown after a death growing": ("put, growing", 2, False, "shutdown"),
     "Dict set after a death in set": ("Dict set new", 0, False, "Dict set new"),
     "Dict set after a death set": ("Dict set new", -6, True, "Dict set new"),

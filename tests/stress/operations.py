@@ -191,9 +191,10 @@ class QueueOperation(Operation):
 
     @staticmethod
     def _put_three(putter: Any, taker: Any, new: list[Any], seen: list[Any]) -> None:
-        """Put each item, after taking one if the queue is full; then take one. So both sides recover from the death."""
+        """Put each item, after taking some if the queue is full (an item that came back from a lease makes no room);
+        then take one. So both sides recover from the death."""
         for item in new:
-            if putter.full():
+            while putter.full():
                 seen.append(taker.get(timeout=STUCK_AFTER))
             putter.put(item, timeout=STUCK_AFTER)
         seen.append(taker.get(timeout=STUCK_AFTER))

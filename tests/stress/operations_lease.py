@@ -18,10 +18,14 @@ class Failure(Exception):
 
 
 def fail_once(queue: Any) -> None:
-    """Lease the first item, and fail. Afterwards let the time pass in which nobody asks again which owners live, so
-    that the survivors of the next death find it at once."""
+    """Lease the first item, and fail."""
     with contextlib.suppress(Failure), queue.lease():
         raise Failure
+
+
+def let_time_pass() -> None:
+    """Let the time pass in which nobody asks again which owners live: the victim has asked, because rows are in use.
+    Then the survivors find its death at their first step, and the order of the items is certain."""
     time.sleep(0.011)
 
 
@@ -63,6 +67,10 @@ class CameBack(QueueOperation):
     def prepare(self) -> None:
         super().prepare()
         fail_once(self.queue)
+
+    def survive(self, k: int) -> Outcome:
+        let_time_pass()
+        return super().survive(k)
 
 
 class GetCameBack(CameBack):
@@ -204,6 +212,7 @@ class DeadLetter(Operation):
 
     def survive(self, k: int) -> Outcome:
         outcome = Outcome(committed=0)
+        let_time_pass()
         self.queue.put("last")
         self.dead.put("last")
         here = list(iter(lambda: self.queue.get(timeout=STUCK_AFTER), "last"))

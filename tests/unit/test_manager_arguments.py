@@ -110,7 +110,7 @@ NAMES = itertools.count()
 
 GOOD: dict[str, dict[str, tuple[Any, ...]]] = {
     "registry": {
-        "create": ("Queue", "", False, False, {"maxsize": 3, "seats": 8}, (3,)),
+        "create": ("Queue", "", False, False, {"maxsize": 3, "overflow": "block", "seats": 8}, (3,)),
         "attach": ("nobody",),
         "arrive": (12, "x", None),
         "unlink": (12,),
@@ -205,8 +205,8 @@ class Raw:
             "Barrier": ({"parties": 2, "timeout": None}, (None,)),
             "Condition": ({"lock": None}, ()),
             "RWLock": ({}, ()),
-            "Queue": ({"maxsize": 3}, (3,)),
-            "PriorityQueue": ({"maxsize": 3}, (3,)),
+            "Queue": ({"maxsize": 3, "overflow": "block"}, (3,)),
+            "PriorityQueue": ({"maxsize": 3, "overflow": "block"}, (3,)),
             "Counter": ({"striped": False}, (3,)),
             "Dict": ({}, ()),
             "Set": ({}, ()),
@@ -294,8 +294,30 @@ def test_no_malformed_request_harms_the_server(ctx: Any) -> None:
             raw.send(ident, "qsize", (), 1, value)
             raw.send(ident, "qsize", (), 1, (value,))
             raw.send(0, "create", ("Queue", f"odd-{next(NAMES)}", False, False, value, (3,)))
-            raw.send(0, "create", ("Queue", f"odd-{next(NAMES)}", False, False, {"maxsize": value, "seats": 8}, (3,)))
-            raw.send(0, "create", ("Queue", f"odd-{next(NAMES)}", False, False, {"maxsize": 3, "seats": 8}, (value,)))
+            raw.send(
+                0,
+                "create",
+                (
+                    "Queue",
+                    f"odd-{next(NAMES)}",
+                    False,
+                    False,
+                    {"maxsize": value, "overflow": "block", "seats": 8},
+                    (3,),
+                ),
+            )
+            raw.send(
+                0,
+                "create",
+                (
+                    "Queue",
+                    f"odd-{next(NAMES)}",
+                    False,
+                    False,
+                    {"maxsize": 3, "overflow": "block", "seats": 8},
+                    (value,),
+                ),
+            )
             raw.send(0, "create", ("Array", f"odd-{next(NAMES)}", False, False, {"shape": (value,), "seats": 8}, ()))
             for method in ("cancel", "undo"):
                 if not (method == "cancel" and type(value) is int):

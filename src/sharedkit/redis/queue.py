@@ -174,8 +174,8 @@ class Queue(QueueMethods[T], Handle):
         return item
 
     async def _aget_into(self, out: NDArray[Any], block: bool, timeout: float | None) -> NDArray[Any]:
-        (item,) = await self._aget(1, block, timeout, out)
-        return item
+        await self._aget(1, block, timeout, out)
+        return out
 
     def get_many(
         self,

@@ -3,14 +3,11 @@
 from types import TracebackType
 from typing import Generic, TypeVar, final
 
-from typing_extensions import disjoint_base
-
 from sharedkit.shm._taking import QueueWaiter
 
 _T = TypeVar("_T")
 
 @final
-@disjoint_base
 class Lease(Generic[_T]):
     """What `Queue.lease()` returns: `with` takes the first item."""
 
@@ -27,9 +24,7 @@ class Lease(Generic[_T]):
     def deliveries(self) -> int: ...
 
 @final
-@disjoint_base
 class LeaseWaiter(QueueWaiter): ...
 
 @final
-@disjoint_base
 class GetIntoWaiter(QueueWaiter): ...

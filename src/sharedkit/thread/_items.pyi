@@ -5,3 +5,7 @@ from typing import final
 @final
 class Items:
     """The common state of the handles of a queue."""
+
+@final
+class Leased:
+    """An item that is leased, or came back."""

@@ -127,7 +127,6 @@ class Queue(Handle, Generic[_T]):
     def statistics(self) -> QueueStatistics: ...
 
 @final
-@disjoint_base
 class Lease(Generic[_T]):
     """What `Queue.lease()` returns: `with` takes the first item."""
 
@@ -145,8 +144,28 @@ class Lease(Generic[_T]):
 class LifoQueue(Queue[_T]):
     """A Queue whose `get` takes the item that was put last."""
 
+    def __init__(
+        self,
+        maxsize: SupportsIndex = 0,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> None: ...
+
 class PriorityQueue(Queue[_T]):
     """A Queue whose `get` takes the least item, by Python's `<`, and of equal items the one that was put first."""
+
+    def __init__(
+        self,
+        maxsize: SupportsIndex = 0,
+        *,
+        name: str | None = None,
+        exist_ok: bool = False,
+        persist: bool = False,
+        seats: int = 192,
+    ) -> None: ...
 
 def make(
     place: Place | PrivatePlace | str,
