@@ -13,8 +13,11 @@ ctypedef object (*method_call)(object self, PyObject *const *args, Py_ssize_t n,
 
 cdef extern from *:
     """
+    /* PyCFunctionFastWithKeywords; before Python 3.13 its name was a private one. */
+    typedef PyObject *(*sk_method_call)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
     /* Let all calls of the method, and of its copies in subclasses, go to `shortcut`; return what the method did. */
-    static PyCFunctionFastWithKeywords sk_install_shortcut(PyObject *method, PyCFunctionFastWithKeywords shortcut) {
+    static sk_method_call sk_install_shortcut(PyObject *method, sk_method_call shortcut) {
         PyMethodDef *def;
         PyCFunction was;
         if (!Py_IS_TYPE(method, &PyMethodDescr_Type)) {
@@ -28,7 +31,7 @@ cdef extern from *:
         }
         was = def->ml_meth;
         def->ml_meth = (PyCFunction)(void (*)(void))shortcut;
-        return (PyCFunctionFastWithKeywords)(void (*)(void))was;
+        return (sk_method_call)(void (*)(void))was;
     }
     """
     method_call install_shortcut "sk_install_shortcut" (object method, method_call shortcut) except NULL
