@@ -284,6 +284,7 @@ class Dispatcher:
     async def _gather(self) -> None:
         """Fetch the outcomes of all tasks that are done, in one request: many a task that becomes done meanwhile is in
         the next one."""
+        await asyncio.sleep(0)  # the scheduler tells of several tasks at once
         while self._done:
             some, self._done = self._done[:MOST_CALLS], self._done[MOST_CALLS:]
             asked = asyncio.ensure_future(self._outcomes(some))
