@@ -2,7 +2,8 @@
 
     python benchmarks/redis_round_trips.py [URL]
 
-Without a URL a server is started for it, as the tests do. Each figure is the best of some rounds, in µs.
+Without a URL a server is started for it, as the tests do. Each figure is the best of some rounds, which
+alternate.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
@@ -26,18 +27,29 @@ from redis_server import Server
 import sharedkit as sk
 from benchmarks.usage import arguments
 
-ROUNDS = 5
+ROUNDS = 15
 
 
-def best(call: Callable[[], object], times: int, per: int = 1) -> float:
-    """Microseconds of one step, if a call has `per` steps."""
-    found = float("inf")
+class Step(NamedTuple):
+    """What is measured: a call, how often it is made in a round, how many steps it has, and what follows the round."""
+
+    call: Callable[[], object]
+    times: int
+    steps: int = 1
+    after: Callable[[], object] = bool
+
+
+def best(steps: dict[str, Step]) -> dict[str, float]:
+    """Microseconds of one step of each. The rounds alternate, so that all meet the same machine."""
+    found = dict.fromkeys(steps, float("inf"))
     for _ in range(ROUNDS):
-        began = time.perf_counter()
-        for _ in range(times):
-            call()
-        found = min(found, time.perf_counter() - began)
-    return found / times / per * 1e6
+        for name, (call, times, each, after) in steps.items():
+            began = time.perf_counter()
+            for _ in range(times):
+                call()
+            found[name] = min(found[name], (time.perf_counter() - began) / times / each * 1e6)
+            after()
+    return found
 
 
 def hand_over(lock: Any, times: int = 100) -> float:
@@ -83,28 +95,31 @@ async def waits(queue: Any, count: int) -> float:
 def main(url: str) -> None:
     bare = redis.Redis.from_url(url)
     sha = bare.script_load("return redis.call('INCRBY', KEYS[1], ARGV[1])")
-    rows: list[tuple[str, float, float, str]] = []
     with sk.get_context("redis", url=url, prefix="bench") as ctx:
-        counter, lock, queue = ctx.Counter(), ctx.Lock(), ctx.Queue()
+        counter, lock, queue, filled = ctx.Counter(), ctx.Lock(), ctx.Queue(), ctx.Queue()
         item, many = b"x" * 100, [b"x" * 100] * 1000
-        trip = best(lambda: bare.evalsha(sha, 1, "{bench:bare}", 1), 2000)
-        rows.append(("Counter.add", best(counter.add, 2000), trip, "1.2"))
-        trip = min(trip, best(lambda: bare.evalsha(sha, 1, "{bench:bare}", 1), 2000))
-        rows.append(("Lock acquire + release", best(lambda: (lock.acquire(), lock.release()), 1000), trip, "2.5"))
-        rows.append(("Queue put + get", best(lambda: (queue.put(item), queue.get()), 1000), trip, "2.2"))
-        loop = best(lambda: queue.put(item), 1000)
-        queue.get_many()
-        batch = best(lambda: queue.put_many(many), 10, 1000)
-        queue.get_many()
         theirs = bare.lock("{bench:theirs}", timeout=10)
-        rivals = best(lambda: (theirs.acquire(), theirs.release()), 500)
+        spent = best(
+            {
+                "bare": Step(lambda: bare.evalsha(sha, 1, "{bench:bare}", 1), 400),
+                "Counter.add": Step(counter.add, 400),
+                "Lock acquire + release": Step(lambda: (lock.acquire(), lock.release()), 200),
+                "Queue put + get": Step(lambda: (queue.put(item), queue.get()), 200),
+                "put": Step(lambda: filled.put(item), 400, after=filled.get_many),
+                "put_many": Step(lambda: filled.put_many(many), 5, 1000, after=filled.get_many),
+                "redis-py Lock pair": Step(lambda: (theirs.acquire(), theirs.release()), 50),
+            }
+        )
+        trip = spent["bare"]
         print(f"{platform.node()}, Python {platform.python_version()}, {bare.info('server')['redis_version']}")
-        for what, spent, base, most in rows:
-            print(
-                f"{what:24} {spent:7.0f} µs = {spent / base:4.2f} EVALSHA of redis-py ({base:.0f} µs); at most {most}"
-            )
-        print(f"{'redis-py Lock pair':24} {rivals:7.0f} µs")
-        print(f"{'put_many of 1,000':24} {batch * 1000:7.0f} µs, {loop / batch:.0f} times as fast as a loop of put")
+        for what, most in (("Counter.add", 1.2), ("Lock acquire + release", 2.5), ("Queue put + get", 2.2)):
+            ratio = spent[what] / trip
+            print(f"{what:24} {spent[what]:7.0f} µs = {ratio:4.2f} EVALSHA of redis-py ({trip:.0f} µs); at most {most}")
+        print(f"{'redis-py Lock pair':24} {spent['redis-py Lock pair']:7.0f} µs")
+        batch = spent["put_many"] * 1000
+        loop = spent["put"] / spent["put_many"]
+        put = f"a loop of put ({spent['put']:.0f} µs each)"
+        print(f"{'put_many of 1,000':24} {batch:7.0f} µs, {loop:.0f} times as fast as {put}")
         print(f"{'contended hand-over':24} {hand_over(lock):7.0f} µs (median; redis-py's Lock looks each 100,000)")
         print(f"{'10,000 aget waits':24} {asyncio.run(waits(queue, 10_000)):7.2f} s, on one connection")
     bare.delete("{bench:bare}", "{bench:theirs}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pickle
@@ -146,6 +147,51 @@ def test_a_call_whose_scattered_arguments_die_with_a_worker_runs_with_a_copy(
             if not future.done():
                 assert future.cancel(running=True)
         assert total.result(LIMIT) == 300_000
+
+
+def test_outcomes_that_are_there_at_once_come_by_few_requests(
+    executor: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gather, asked, tasks = client.gather, list[int](), executor._dispatcher._tasks
+
+    async def watched(futures: Any, **options: Any) -> Any:
+        asked.append(len(futures))
+        while len(asked) == 1 and any(task.status == "pending" for task in list(tasks.values())):
+            await asyncio.sleep(0.01)
+        return await gather(futures, **options)
+
+    monkeypatch.setattr("sharedkit.redis.on_dask.dispatcher.MOST_GATHERS", 1)
+    monkeypatch.setattr(client, "gather", watched)
+    assert list(executor.map(calls.double, range(300))) == [2 * x for x in range(300)]
+    assert sum(asked) == 300 and len(asked) <= 4
+
+
+@pytest.mark.parametrize("what", ["cancelled", "lost"])
+def test_a_request_that_is_of_no_use_is_made_again(
+    executor: Any, client: Any, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Dask joins requests, so one that another program part cancels takes others along; and a result that is lost holds
+    up all that were asked for with it."""
+    gather, times = client.gather, list[int]()
+
+    class Pending:
+        status = "pending"
+
+    async def watched(futures: Any, **options: Any) -> Any:
+        times.append(len(futures))
+        if len(times) > 1:
+            return await gather(futures, **options)
+        if what == "cancelled":
+            raise asyncio.CancelledError
+        task = next(iter(futures.values()))
+        state, task._state = task._state, Pending()
+        await asyncio.sleep(2.5)
+        task._state = state
+        return await asyncio.sleep(3600)
+
+    monkeypatch.setattr(client, "gather", watched)
+    assert list(executor.map(calls.double, range(10))) == [2 * x for x in range(10)]
+    assert len(times) > 1
 
 
 def test_calls_wait_for_workers_that_are_still_to_come(placement: Any, tmp_path: Path) -> None:

@@ -32,6 +32,10 @@ class QueueMethods(StructureMethods, Generic[T]):
     def _pack(self, item: T) -> Any:
         """The item in the form in which the server keeps it."""
 
+    def _pack_all(self, items: Iterable[T]) -> list[Any]:
+        """The items, each as `_pack` makes it."""
+        return [self._pack(item) for item in items]
+
     @abstractmethod
     def _put(self, packed: list[Any], block: bool, timeout: float | None) -> None:
         """Put packed items, in order. `block` may be any object; a `timeout` counts only if it is true."""
@@ -110,7 +114,7 @@ class QueueMethods(StructureMethods, Generic[T]):
         self._ensure_open()
         if blocking is not None:
             block = blocking
-        self._put([self._pack(item) for item in items], block, _time_of_batch(block, timeout))
+        self._put(self._pack_all(items), block, _time_of_batch(block, timeout))
 
     async def aput_many(
         self, items: Iterable[T], block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
@@ -122,7 +126,7 @@ class QueueMethods(StructureMethods, Generic[T]):
         self._ensure_open()
         if blocking is not None:
             block = blocking
-        await self._aput([self._pack(item) for item in items], block, _time_of_batch(block, timeout))
+        await self._aput(self._pack_all(items), block, _time_of_batch(block, timeout))
 
     def _time_of_put(self, timeout: float) -> float | None:
         """The timeout of a put. An unbounded queue ignores it, as queue.Queue does. Raises TypeError, ValueError."""

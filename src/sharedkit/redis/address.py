@@ -17,6 +17,7 @@ from urllib.parse import quote, unquote_plus, urlsplit
 
 from redis import connection as redis_connection
 from redis import exceptions
+from redis._parsers.hiredis import NOT_ENOUGH_DATA
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -25,9 +26,11 @@ from sharedkit.redis.refusals import Refused, refused_connection
 from sharedkit.redis.sentinel import SCHEME, Sentinels
 from sharedkit.redis.tls import TlsConnection
 
-__all__ = ["LOST", "Address", "Command", "Restarted", "pack", "pack_before", "send"]
+__all__ = ["LOST", "Address", "Command", "Restarted", "pack", "pack_before", "receive", "send"]
 
 OLDEST = (7, 0)
+SOME = 1 << 14  # bytes that are read at first, enough for most answers
+MORE = 1 << 18  # bytes that are read at once of a long answer
 PICKLED = (
     'a pickled handle carries no password: first call get_context("redis", url=...) in this process, with a url that '
     "has the password"
@@ -77,6 +80,23 @@ def send(connection: Any, command: Command) -> None:
     else:
         for piece in command:
             its_socket.sendall(piece)
+
+
+def receive(connection: Any) -> Any:
+    """The next answer. Raises ResponseError if it is one. (redis-py's own method takes as long as a system call.)"""
+    its_socket, reader = connection._sock, getattr(connection._parser, "_reader", None)
+    if its_socket is None or reader is None:  # the connection was ended, or hiredis is not installed
+        return connection.read_response(disable_decoding=True)
+    answer, size = reader.gets(False), SOME
+    while answer is NOT_ENOUGH_DATA:
+        data = its_socket.recv(size)
+        if not data:
+            raise exceptions.ConnectionError("the server has ended the connection")
+        reader.feed(data)
+        answer, size = reader.gets(False), MORE
+    if isinstance(answer, exceptions.RedisError):
+        raise answer
+    return answer
 
 
 class Address:

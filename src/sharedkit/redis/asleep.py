@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from sharedkit.errors import ServerGoneError, SharedkitError
-from sharedkit.redis.operation import Operation, Wait
+from sharedkit.redis.operation import Wait
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import Session
 
@@ -32,9 +32,8 @@ class Nap:
 
     def __init__(self, session: Session, base: bytes, condition: bytes, who: bytes, timeout: float | None) -> None:
         self.session, self.base, self.who, self.timeout = session, base, who, timeout
-        self.made = Operation(LUA, base, next(session.numbers), False)
+        self.made = Wait(LUA, base, next(session.numbers), False)
         self.number = b"%d" % self.made.number
-        self.made.entry = b"%b %b" % (session.sid, self.number)
         self.request = (b"wait", condition, who, b"%d" % (timeout is None or timeout > 0))
 
     def woken(self, payload: bytes) -> Woken:
@@ -52,7 +51,7 @@ class Nap:
         """Wait without a task. If a signal handler raises, the lock is taken again before the exception goes on; a
         further signal ends that, and the lock is not held then."""
         session, made = self.session, self.made
-        wait = session.waits[made.number] = Wait(LUA, self.base)
+        session.waits[made.number] = wait = made
         try:
             session._ask(made, self.request)
             if wait.gate.acquire(True, -1 if self.timeout is None else max(0.0, self.timeout)):

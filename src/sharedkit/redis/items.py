@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator
-from itertools import accumulate, chain
+from itertools import accumulate
 from typing import Any, TypeVar
 
 __all__ = ["LARGEST", "batches", "checked", "message_pack", "next_batch"]
@@ -47,5 +47,9 @@ def batches(entries: list[tuple[bytes, ...]]) -> Iterator[list[tuple[bytes, ...]
 def message_pack(parts: Iterable[bytes]) -> bytes:
     """An array of strings in MessagePack, which Lua reads faster than as many arguments."""
     parts = list(parts)
-    heads = [_HEAD(0xDB, length) for length in map(len, parts)]
-    return _HEAD(0xDD, len(parts)) + b"".join(chain.from_iterable(zip(heads, parts, strict=True)))
+    sizes = list(map(len, parts))
+    heads = {size: _HEAD(0xDB, size) for size in set(sizes)}
+    pieces = [b""] * (2 * len(parts))
+    pieces[::2] = map(heads.__getitem__, sizes)
+    pieces[1::2] = parts
+    return _HEAD(0xDD, len(parts)) + b"".join(pieces)

@@ -43,6 +43,8 @@ class Asker(Protocol):
 
     def bytes_of(self, of: Operation, method_and_args: tuple[bytes, ...]) -> bytes: ...
 
+    def unsaid(self, made: Operation, refused: bool = False) -> None: ...
+
 
 class Request:
     """A command; `done(answer)` is called with its answer, which may be an exception."""
@@ -54,6 +56,12 @@ class Request:
         self.command = b""
         self.tries = self.loads = 0
         self.refusal: Refused | None = None  # why the server does not take the functions
+
+    def end(self, answer: Any, asker: Asker) -> None:
+        """The answer has come, or an exception in its place."""
+        if isinstance(answer, BaseException) and self.made is not None:
+            asker.unsaid(self.made, isinstance(answer, Refused))
+        self.done(answer)
 
 
 def _loaded(request: Request, answer: Any) -> None:
@@ -148,7 +156,7 @@ class Line:
             self._outstanding.clear()
             self._unsent.clear()
         for request in failed:
-            request.done(why)
+            request.end(why, self._session)
 
     def _broken(self, connection: Any) -> None:
         """Send the unanswered requests again over a new connection; a request that was sent TRIES times fails."""
@@ -170,7 +178,7 @@ class Line:
         if self._session.over is not None:
             why = self._session.reason()
         for request in failed:
-            request.done(why)
+            request.end(why, self._session)
 
     def _read(self, connection: Any) -> None:
         """Run the thread that reads the answers of one connection."""
@@ -195,7 +203,7 @@ class Line:
                 if self._connection is not connection:
                     return
                 request = self._outstanding.popleft()
-            request.done(answer)
+            request.end(answer, self._session)
 
     def _load(self, answer: Refused) -> Refused | None:
         """Load the functions of the request whose `answer` says that the server does not know them, and send it again.

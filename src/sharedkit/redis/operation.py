@@ -11,8 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sharedkit.redis.scripts import function
-
 __all__ = ["Kept", "Operation", "Use", "Wait", "kept"]
 
 Use = Callable[[Any, "bytes | None", int, int], Any]
@@ -21,24 +19,25 @@ it did not wait, or if its time was over); its number; how many of its parts wer
 
 
 class Operation:
-    """One call: its number, and the lane in which it is asked. `shrinks`: it may run when the server has no memory."""
+    """One call: its number, and the lane in which it is asked. `shrinks`: it may run when the server has no memory;
+    `entry`: what the entry of its wait has beside session and number."""
 
-    __slots__ = ("acks", "base", "entry", "function", "kind", "lane", "number")
+    __slots__ = ("acks", "base", "entry", "kind", "lane", "number", "shrinks")
 
-    def __init__(self, kind: str, base: bytes, number: int, shrinks: bool) -> None:
-        self.kind, self.base, self.number, self.function = kind, base, number, function(kind, shrinks)
+    def __init__(self, kind: str, base: bytes, number: int, shrinks: bool, entry: bytes = b"") -> None:
+        self.kind, self.base, self.number, self.shrinks, self.entry = kind, base, number, shrinks, entry
         self.lane = 0
-        self.entry = b""  # the entry of its wait in the structure's wait queue
-        self.acks: list[int] = []
+        self.acks: list[tuple[int, int]] | None = None  # what it acknowledges; None: it was not sent yet
 
 
-class Wait:
-    """A thread that waits for what its operation will be granted."""
+class Wait(Operation):
+    """An operation of a thread that may have to wait for what it will be granted."""
 
-    __slots__ = ("base", "gate", "kind", "payload")
+    __slots__ = ("gate", "payload")
 
-    def __init__(self, kind: str, base: bytes) -> None:
-        self.kind, self.base = kind, base
+    def __init__(self, kind: str, base: bytes, number: int, shrinks: bool, entry: bytes = b"") -> None:
+        self.kind, self.base, self.number, self.shrinks, self.entry = kind, base, number, shrinks, entry
+        self.lane, self.acks = 0, None
         self.payload: bytes | BaseException | None = None
         self.gate = threading.Lock()
         self.gate.acquire()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Iterable
 from functools import partial
 from queue import Empty, Full
 from time import monotonic
@@ -69,17 +70,24 @@ class Queue(QueueMethods[T], Handle):
         """The item in the form in which the server keeps it. Raises ValueError if that is too long."""
         return checked(pickle.dumps(item, 5), "an item")
 
+    def _pack_all(self, items: Iterable[T]) -> list[bytes]:
+        dumps = pickle.dumps
+        packed = [dumps(item, 5) for item in items]
+        if packed:
+            checked(max(packed, key=len), "an item")
+        return packed
+
     def _put(self, packed: list[bytes], block: bool, timeout: float | None) -> None:
         session = self._ensure_open()
         deadline = monotonic() + timeout if block and timeout is not None else None
         done = 0
         try:
             while done < len(packed):
-                some = next_batch(packed, done)
+                some = next_batch(packed, done) if len(packed) > 1 else packed
                 left = None if deadline is None else deadline - monotonic()
                 args = _args_of_put(some, block and (left is None or left > 0))
                 fits, end = session.take(
-                    self.lua, self._base, b"put", *args,
+                    self.lua, self._base, *args,
                     entry=b"p", timeout=left, use=partial(self._use_put, session, len(some)), shrinks=False,
                 )  # fmt: skip
                 done += fits
@@ -104,7 +112,7 @@ class Queue(QueueMethods[T], Handle):
                 back: list[list[Any]] = []
                 try:
                     fits, end = await atake(
-                        session, self.lua, self._base, b"put", *args,
+                        session, self.lua, self._base, *args,
                         entry=b"p", timeout=left, use=partial(self._use_put, session, len(some)), shrinks=False,
                         taken_back=back.append,
                     )  # fmt: skip
@@ -197,7 +205,7 @@ class Queue(QueueMethods[T], Handle):
     def _use_get(self, session: Session, answer: Any, payload: Any, number: int, left: int) -> list[T] | str:
         """The items, "empty", or "shutdown". Items that cannot be unpickled do not go back: they never could be."""
         if answer[0] == 2:
-            packed = answer[1:]
+            packed = answer[1]
         elif answer[0] != 0:
             return "shutdown" if answer[0] == -1 else "empty"
         elif payload is None:
@@ -208,13 +216,15 @@ class Queue(QueueMethods[T], Handle):
             session.acknowledge(self._base, number)
             return "shutdown"
         else:
-            packed = session.ask(self.lua, self._base, b"fetch", b"%d" % number)[1:]
+            packed = session.ask(self.lua, self._base, b"fetch", b"%d" % number)[1]
         try:
             items = [pickle.loads(each) for each in packed]
         except Exception as why:
-            session.acknowledge(self._base, number)
+            if payload is not None:
+                session.acknowledge(self._base, number)
             raise Kept(why) from None
-        session.acknowledge(self._base, number)
+        if payload is not None:
+            session.acknowledge(self._base, number)
         return items
 
     # --- the rest
@@ -289,11 +299,11 @@ class Queue(QueueMethods[T], Handle):
 
 
 def _args_of_put(some: list[bytes], willing: bool) -> tuple[bytes, ...]:
-    """The arguments of a put: one item as it is; several as an array in MessagePack, which is faster than arguments."""
+    """The method and arguments of a put: several items are an array in MessagePack, which is faster than arguments."""
     flag = b"1" if willing else b"0"
     if len(some) == 1:
-        return flag, b"", some[0]
-    return flag, message_pack(some), b""
+        return b"put", flag, some[0]
+    return b"put_many", flag, message_pack(some)
 
 
 def _put_before(said: list[Any], count: int) -> int:

@@ -19,7 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
@@ -29,20 +29,22 @@ from redis import exceptions
 from sharedkit._core.background import background
 from sharedkit._core.weak_sets import members
 from sharedkit.errors import ClosedError, LeaseLostError, ServerGoneError, SharedkitError
-from sharedkit.redis.address import LOST, Address, Command, Restarted, pack, pack_before, send
+from sharedkit.redis.acknowledgements import Acknowledgements, text_of
+from sharedkit.redis.address import LOST, Address, Command, Restarted, pack, pack_before, receive, send
 from sharedkit.redis.line import Line
 from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
 from sharedkit.redis.refusals import Refused, refused, refused_connection
-from sharedkit.redis.scripts import MOST_LOADS, library
+from sharedkit.redis.scripts import MOST_LOADS, function, library
 
-__all__ = ["INHERITED", "Session"]
+__all__ = ["INHERITED", "TOOK", "Session"]
 
 TRIES = 3  # tries of one call: its idle connection may have been closed long ago, and the next one may lose the reply
 TICK = 0.4  # seconds between two checks of the waits: after a death, the next has what it held a second later than this
 UNDONE = 1.0  # the most seconds that an interrupted call waits for the keeper to undo it
 TICKET = 60.0  # seconds after a fork in which a child may open what its parent has closed
+TOOK = 2  # the first part of an answer with something that was taken at once
 AGAIN = 0.2  # seconds between two attempts to reach a server
-MOST_ACKS = 200  # acknowledgements that one call carries
+MOST_FORMS = 1000  # forms of commands that are kept
 
 INHERITED: Any = object()
 """The reason why the parent's session is over in the child of a fork: the child has its own session."""
@@ -88,7 +90,8 @@ class Session:
         self.line = Line(self)
         self._lane_numbers = count(1)
         self._idle: deque[Lane] = deque()
-        self._acks: dict[bytes, deque[int]] = {}
+        self._acks: dict[bytes, Acknowledgements] = {}
+        self._forms: dict[tuple[str, bool, bytes, int], bytes] = {}
         self._jobs: SimpleQueue[Any] = SimpleQueue()
         self._wakes: Any = None
         self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # all of them, which the child of a fork closes
@@ -189,43 +192,60 @@ class Session:
 
     def bytes_of(self, of: Operation, method_and_args: tuple[bytes, ...]) -> bytes:
         """The packed command of an operation, which has its lane."""
-        acks = b",".join(b"%d" % each for each in of.acks)
-        return pack(
-            b"FCALL",
-            of.function,
-            b"1",
-            of.base,
-            self.sid,
-            b"%d" % of.lane,
-            b"%d" % of.number,
-            acks,
-            *method_and_args,
-        )
+        if of.acks is None:
+            acks = self._acks.get(of.base)
+            of.acks = acks.take(of.lane, of.number) if acks is not None else []
+        said = text_of(of.acks, of.lane, of.number) if of.acks else b""
+        parts = (b"%d" % of.lane, b"%d" % of.number, said, *method_and_args)
+        key = (of.kind, of.shrinks, of.base, len(parts))
+        form = self._forms.get(key)
+        if form is None:
+            form = self._form_of(key)
+        return form % tuple(chain.from_iterable(zip(map(len, parts), parts, strict=True)))
 
-    def _take_acks(self, base: bytes) -> list[int]:
-        waiting = self._acks.get(base)
-        taken: list[int] = []
-        if waiting:
-            with suppress(IndexError):
-                while len(taken) < MOST_ACKS:
-                    taken.append(waiting.popleft())
-        return taken
+    def _form_of(self, key: tuple[str, bool, bytes, int]) -> bytes:
+        """The form of a command: the parts that are the same each time, and places for `count` others."""
+        kind, shrinks, base, count = key
+        if len(self._forms) >= MOST_FORMS:
+            self._forms.clear()
+        same = (b"FCALL", function(kind, shrinks), b"1", base, self.sid)
+        fixed = pack(*same).partition(b"\r\n")[2]
+        form = b"*%d\r\n" % (len(same) + count) + fixed.replace(b"%", b"%%") + b"$%d\r\n%b\r\n" * count
+        self._forms[key] = form
+        return form
 
-    def acknowledge(self, base: bytes, number: int) -> None:
-        """Acknowledge what the operation was granted: with the next call on the structure, or the next heartbeat."""
-        self._acks.setdefault(base, deque()).append(number)
+    def acknowledge(self, base: bytes, number: int, lane: int = 0) -> None:
+        """Acknowledge what the operation was granted, or what it took in that lane: with the next call on the
+        structure, or the next heartbeat."""
+        acks = self._acks.get(base)
+        if acks is None:
+            acks = self._acks.setdefault(base, Acknowledgements())
+        if lane:
+            acks.taken[lane] = number
+        else:
+            acks.granted.append(number)
+
+    def unsaid(self, made: Operation, refused: bool = False) -> None:
+        """Have another call acknowledge what that operation did not. A server that has `refused` it has heard what it
+        said, but its lane keeps what it had taken."""
+        if made.acks:
+            said, made.acks = made.acks, []
+            left = [each for each in said if not refused or (made.number and each[1] == made.lane)]
+            self._acks.setdefault(made.base, Acknowledgements()).restore(left)
 
     def _lane(self, number: int = 0) -> Lane:
         """A lane for the operation of that number. The numbers in a lane must rise, and another thread may have drawn a
         later number and used the lane already."""
-        passed: list[Lane] = []
+        passed: list[Lane] | None = None
         try:
             while (lane := self._idle.pop()).last > number > 0:
-                passed.append(lane)
+                passed = [lane] if passed is None else [*passed, lane]
         except IndexError:
             lane = Lane(next(self._lane_numbers))
-        self._idle.extend(passed)
-        lane.last = max(lane.last, number)
+        if passed is not None:
+            self._idle.extend(passed)
+        if number > lane.last:
+            lane.last = number
         return lane
 
     def new_lane(self) -> int:
@@ -274,17 +294,17 @@ class Session:
         """The answer and the lane; with `keep`, the caller must put the lane back."""
         if self.over is not None:
             raise self.reason()
-        made.acks = self._take_acks(made.base)
         lane = self._lane(made.number)
         made.lane = lane.number
         try:
             answer = self._exchange(lane, self.bytes_of(made, method_and_args), made.kind)
         except Refused as why:
+            self.unsaid(made, refused=True)
             self._idle.append(lane)
             raise self.refusal(why, made) from None
         except BaseException:
             self._retire(lane)
-            self._acks.setdefault(made.base, deque()).extendleft(reversed(made.acks))
+            self.unsaid(made)
             raise
         if not keep:
             self._idle.append(lane)
@@ -319,10 +339,12 @@ class Session:
             try:
                 self._exchange(lane, self.bytes_of(made, (b"check", b"0")), opened.kind)
             except Refused as why:
+                self.unsaid(made, refused=True)
                 self._idle.append(lane)
                 return why.code == "SKFENCED"
             except BaseException:
                 self._retire(lane)
+                self.unsaid(made)
                 raise
             self._idle.append(lane)
             return False
@@ -340,7 +362,7 @@ class Session:
                     lane.connection = self._connect()
                 connection = lane.connection
                 send(connection, command)
-                return connection.read_response(disable_decoding=True)
+                return receive(connection)
             except exceptions.ResponseError as why:
                 refusal = Refused.of(why)
                 if not refusal.forgotten or loaded == MOST_LOADS or kind is None:
@@ -411,10 +433,8 @@ class Session:
         """
         if self.over is not None:
             raise self.reason()
-        made = Operation(kind, base, next(self.numbers), shrinks)
-        made.entry = b"%b %d" % (self.sid, made.number) + (b" " + entry if entry else b"")
-        wait = Wait(kind, base)
-        self.waits[made.number] = wait
+        number = next(self.numbers)
+        made = self.waits[number] = Wait(kind, base, number, shrinks, entry)
         lane: Lane | None = None
         try:
             answer, lane = self._ask(made, (method, *args), keep=True)
@@ -422,9 +442,11 @@ class Session:
             if answer[0] == 0:
                 self._idle.append(lane)
                 lane = None
-                payload, left = self._wait(wait, made, timeout)
-            used = use(answer, payload, made.number, left)
+                payload, left = self._wait(made, timeout)
+            used = use(answer, payload, number, left)
             if lane is not None:
+                if answer[0] == TOOK:
+                    self.acknowledge(base, number, lane.number)
                 self._idle.append(lane)
             return used
         except (Refused, SharedkitError) as why:
@@ -433,6 +455,7 @@ class Session:
             raise
         except Kept as why:
             if lane is not None:
+                self.acknowledge(base, number, lane.number)
                 self._idle.append(lane)
             raise why.error from None
         except BaseException:
@@ -441,27 +464,35 @@ class Session:
             self._leave(lambda: self._undo(made))
             raise
         finally:
-            self.waits.pop(made.number, None)
+            self.waits.pop(number, None)
 
-    def _wait(self, wait: Wait, made: Operation, timeout: float | None) -> tuple[bytes | None, int]:
-        came = wait.gate.acquire(True, -1 if timeout is None else max(0.0, timeout))
+    def entry_of(self, made: Operation) -> bytes:
+        """The entry of its wait in the structure's wait queue."""
+        return b"%b %d" % (self.sid, made.number) + (b" " + made.entry if made.entry else b"")
+
+    def _wait(self, made: Wait, timeout: float | None) -> tuple[bytes | None, int]:
+        came = made.gate.acquire(True, -1 if timeout is None else max(0.0, timeout))
         if came:
-            payload = wait.payload
+            payload = made.payload
             if isinstance(payload, BaseException):
                 raise payload
             return payload, 0
-        return kept(self.ask(made.kind, made.base, b"cancel", b"0", b"%d" % made.number, b"keep", made.entry))
+        entry = self.entry_of(made)
+        return kept(self.ask(made.kind, made.base, b"cancel", b"0", b"%d" % made.number, b"keep", entry))
 
     def _undo(self, made: Operation) -> None:
-        lane = b"%d" % made.lane
+        lane, entry = b"%d" % made.lane, self.entry_of(made)
         with suppress(Refused):
-            self.ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", made.entry)
+            self.ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", entry)
 
     def ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
         """The answer of a method that may run any number of times. The keeper's thread calls this. Raises Refused."""
         made = Operation(kind, base, 0, True)
-        made.acks = self._take_acks(base)
-        return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.kind)
+        try:
+            return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.kind)
+        except SharedkitError:
+            self.unsaid(made)
+            raise
 
     def _leave(self, job: Callable[[], object], patience: float = UNDONE) -> None:
         """Have the keeper do a job, and wait for it up to `patience` seconds; a further signal ends only this wait."""

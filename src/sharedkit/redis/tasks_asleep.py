@@ -24,7 +24,6 @@ async def asleep(nap: Nap) -> Woken:
     """
     session, made = nap.session, nap.made
     wait = TaskWait(session, made, asyncio.get_running_loop())
-    made.acks = session._take_acks(nap.base)
     session.waits[made.number] = wait
     task = waiters.hold()
     try:

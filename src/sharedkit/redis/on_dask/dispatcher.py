@@ -1,7 +1,7 @@
 """The side of the program that submits: calls go to Dask in batches, and outcomes come back in batches.
 
     submit ──► queued ──► sending thread: announce in Redis, then Client.map ──► Dask: host.py
-    Future ◄── collecting thread ◄── Client.gather in the loop of the client ◄──────┘
+    Future ◄── collecting thread ◄── Client.gather of many at once, in its loop ◄───┘
 
 Dask runs a task again when it has lost the worker or the result. So each task asks the record in Redis before it begins
 its call, and only one attempt gets it. A call that had not begun when its worker died runs elsewhere; one that had
@@ -10,13 +10,14 @@ begun fails with WorkerDied.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent import futures
 from contextlib import suppress
 from itertools import islice
@@ -40,6 +41,7 @@ MOST_CALLS = 1000  # calls in one batch
 MOST_BYTES = 8 << 20  # bytes of pickled calls in one batch; Dask warns of graphs beyond 10 MB
 LARGE = 1 << 20  # bytes; a larger call goes to a worker by scatter, not through the scheduler
 MOST_OVER = 1000  # calls that are over after which the record is told, even if no call is submitted
+MOST_GATHERS = 3  # requests for outcomes at once: a large outcome must not keep the others waiting
 LOOK = 1.0  # seconds without an outcome after which the states of all tasks are examined
 PATIENCE = 10.0  # seconds that a Dask worker has to answer a question
 MOST_TRIES = 5  # times that a call which has not begun is given to Dask
@@ -71,6 +73,9 @@ class Dispatcher:
         self._tries: dict[int, int] = {}  # how often a call was given to Dask, if more than once
         self._over: list[int] = []  # calls that the record need not know any more
         self._came: SimpleQueue[tuple[int, Any, Outcome | None]] = SimpleQueue()  # tasks that are done, or (None) lost
+        self._watching: set[asyncio.Future[Any]] = set()  # in the loop of the Dask client, as the next two
+        self._done: list[tuple[int, Any]] = []  # tasks that are done and whose outcomes were not asked for
+        self._gathers = 0
         self._begun = self._closing = False
         self._ended = threading.Event()
         self._broken: tuple[str, str] | None = None  # why, and the traceback of the initializer that raised, or ""
@@ -188,8 +193,7 @@ class Dispatcher:
             for number, task in zip(batch, tasks, strict=True):
                 if number in self._handed:
                     self._tasks[number] = task
-        for number, task in zip(batch, tasks, strict=True):
-            self._client.loop.add_callback(self._fetch, number, task)
+        self._client.loop.add_callback(self._watch, list(zip(batch, tasks, strict=True)))
 
     def _scatter(self, batch: dict[int, Future[Any]], calls: list[Any]) -> None:
         """Put Dask's futures in the place of large calls, after sending their data to workers."""
@@ -259,12 +263,68 @@ class Dispatcher:
                     self._finish(number)
             self._workers = there
 
+    # in the loop of the Dask client
+
+    async def _watch(self, given: list[tuple[int, Any]]) -> None:
+        """Fetch the outcome of each of these tasks when it is done."""
+        for number, task in given:
+            self._keep(self._wait(number, task))
+
+    async def _wait(self, number: int, task: Any) -> None:
+        with suppress(Exception):
+            await task._state.wait()
+        self._done.append((number, task))
+        if self._gathers < MOST_GATHERS:
+            self._gathers += 1
+            try:
+                await self._gather()
+            finally:
+                self._gathers -= 1
+
+    async def _gather(self) -> None:
+        """Fetch the outcomes of all tasks that are done, in one request: many a task that becomes done meanwhile is in
+        the next one."""
+        await asyncio.sleep(0)  # the scheduler tells of several tasks at once
+        while self._done:
+            some, self._done = self._done[:MOST_CALLS], self._done[MOST_CALLS:]
+            asked = asyncio.ensure_future(self._outcomes(some))
+            while not (await asyncio.wait([asked], timeout=LOOK))[0]:
+                if any(task.status != "finished" for _, task in some):
+                    # Dask has lost a result, and computes it again, after other tasks perhaps. This request goes on,
+                    # because Dask may have joined it with requests of others, which would be cancelled, too.
+                    for number, task in some:
+                        self._keep(self._fetch(number, task))
+                    self._watching.add(asked)
+                    asked.add_done_callback(self._watching.discard)
+                    break
+            else:
+                outcomes = asked.result()
+                for number, task in some:
+                    self._came.put((number, task, outcomes.get(number)))
+
     async def _fetch(self, number: int, task: Any) -> None:
-        """Wait for a task and fetch its outcome, in the loop of the Dask client, which joins such requests."""
-        outcomes: dict[int, Outcome] = {}
-        with suppress(Exception):  # the state of the task says more
-            outcomes = await self._client.gather({number: task}, errors="skip", asynchronous=True)
-        self._came.put((number, task, outcomes.get(number)))
+        """Fetch one outcome."""
+        self._came.put((number, task, (await self._outcomes([(number, task)])).get(number)))
+
+    async def _outcomes(self, some: list[tuple[int, Any]]) -> dict[int, Outcome]:
+        """The outcomes that Dask has of these tasks, by the numbers of their calls."""
+        for _ in range(MOST_TRIES):
+            try:
+                got: dict[int, Outcome] = await self._client.gather(dict(some), errors="skip", asynchronous=True)
+                return got
+            except asyncio.CancelledError:  # a request of somebody else was, which Dask had joined with this one
+                continue
+            except Exception:  # the states of the tasks say more
+                break
+        return {}
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run a coroutine, to which the loop itself keeps no reference."""
+        each = asyncio.ensure_future(work)
+        self._watching.add(each)
+        each.add_done_callback(self._watching.discard)
+
+    # in the collecting thread
 
     def _lost(self) -> list[tuple[int, Any, None]]:
         """The tasks of which Dask will tell nothing more: it has forgotten them, or its client is closed."""

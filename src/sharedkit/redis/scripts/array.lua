@@ -4,10 +4,10 @@
 
 local data
 
-function structure.begin_call() data = base .. ':data' end
+function structure.name_keys() data = base .. ':data' end
 
 function structure.begin()
-    redis.call('HSET', base, 'raise', '0', 're', '0')
+    redis.call('HSET', base, 'h', '', 'raise', '0', 're', '0')
     local size = tonumber(ARGV[10])
     if ARGV[11] ~= '' then
         redis.call('SET', data, ARGV[11])

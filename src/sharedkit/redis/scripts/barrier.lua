@@ -47,7 +47,7 @@ local function is_complete()
     for _, entry in ipairs(redis.call('LRANGE', line, 0, -1)) do table.insert(sids, (string.match(entry, '^%S+'))) end
     for i, heard in ipairs(heard_by(sids)) do
         if heard == 0 or not alive(sids[i]) then
-            redis.call('ZADD', sessions, 'XX', 'LT', now + GRACE, sids[i])
+            shorten_lease(sids[i])
             return false
         end
     end

@@ -7,31 +7,32 @@ end
 
 -- Whether the caller holds the lock; a Lock is held by whoever calls. Also returns how often the lock is held.
 local function owned(who)
-    local holder, its, depth, _, _, _, re = all_fields()
-    return holder and (re ~= '1' or (holder == me and its == who)), depth
+    local _, _, has_it, its, depth, _, _, _, re = unpack(state)
+    return has_it ~= '' and (re ~= '1' or (has_it == me and its == who)), depth
 end
 
 -- Release the lock and wait. A wait whose time is over at once only lets the others go first.
 function call.wait(condition, who, willing)
     local holds, depth = owned(who)
     if not holds then return redis.error_reply('SKNOTLOCKED') end
-    redis.call('HDEL', base, 'x', unpack(FREE))
+    redis.call('HDEL', base, 'x')
+    free()
     wait_in(willing == '1' and second or line, waiter(condition, depth, who))
     structure.serve()
-    return {0}
+    return {0}, WAITS, 'waits', '1'
 end
 
 -- Take the lock as often as it was held before, even if its holder has died.
 function call.restore(depth, who)
     reap()
     structure.serve()
-    if not get('h') then
+    if holder() == '' then
         local fence = next_fence(get('f'))
         hold(me, who, fence, depth)
         return {1, get('x') or '0', fence, depth}
     end
     wait_in(line, waiter('-', depth, who))
-    return {0}
+    return {0}, WAITS, 'waits', '1'
 end
 
 function call.notify(condition, who, n)

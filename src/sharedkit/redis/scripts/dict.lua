@@ -14,7 +14,7 @@ local order, values, firsts, readers, kept, old
 local PAGE = 1000 -- keys that one call reads
 local PAGE_BYTES = 4194304 -- bytes after which it reads no more
 
-function structure.begin_call()
+function structure.name_keys()
     order, values, firsts = base .. ':order', base .. ':values', base .. ':firsts'
     readers, kept, old = base .. ':readers', base .. ':kept', base .. ':old'
 end

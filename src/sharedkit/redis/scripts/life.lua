@@ -33,14 +33,14 @@ function life.create(kind, spec, persist, lease)
         if not is_unused(pointer .. ':' .. other) then return there end
         remove(pointer .. ':' .. other)
     end
-    local ends = 3 * lease + 60000
     redis.call('SET', pointer, 'sharedkit ' .. LAYOUT .. ' ' .. mine .. ' ' .. kind)
     redis.call('HSET', base, 'kind', kind, 'spec', spec, 'persist', persist)
-    redis.call('ZADD', sessions, now + lease, me)
+    prolong(me, now + lease)
     structure.begin()
     if persist ~= '1' then
-        redis.call('PEXPIRE', pointer, ends)
-        for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', base .. suffix, ends) end
+        redis.call('HSET', base, 'lasts', span(lease))
+        redis.call('PEXPIRE', pointer, span(lease))
+        for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', base .. suffix, span(lease)) end
     end
     return redis.call('GET', pointer)
 end
@@ -55,8 +55,9 @@ function life.open(lease, ticket)
         remove(base)
         return redis.error_reply('SKGONE')
     end
-    local fresh = redis.call('ZADD', sessions, now + lease, me) == 1
-    if fresh and redis.call('ZCARD', sessions) == 1 then born(sessions) end
+    prolong(me, now + lease)
+    if redis.call('ZCARD', sessions) == 1 then born(sessions) end
+    last_for(lease)
     if ticket and ticket ~= '' then redis.call('ZREM', sessions, ticket) end
     structure.serve()
     return {get('spec'), get('persist')}
@@ -79,7 +80,7 @@ end
 
 -- Prolong the lease, unless it has ended: others may have taken over what the session held.
 function life.beat(lease)
-    redis.call('ZADD', sessions, 'XX', now + lease, me)
+    prolong(me, now + lease)
     keep(lease)
     return life.look()
 end
@@ -108,9 +109,9 @@ function life.cancel(its_lane, operation, how, entry)
         return {0, '', parts}
     end
     if how == 'undo' then
-        local answer = forestall(its_lane, operation)
-        if type(answer) == 'table' and answer[1] == 1 then
-            structure.back({answer}, me, false)
+        local answer, what = forestall(its_lane, operation)
+        if what or (type(answer) == 'table' and answer[1] == 1) then
+            structure.back({what or answer}, me, false)
             structure.serve()
         end
     end
@@ -134,7 +135,7 @@ function life.unlink(lease)
     local pointer = pointer()
     local there = redis.call('GET', pointer)
     if there and pointer .. ':' .. string.match(there, '(%S+) %S+$') == base then redis.call('DEL', pointer) end
-    redis.call('HSET', base, 'persist', '0')
-    for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', base .. suffix, 3 * lease + 60000) end
+    redis.call('HSET', base, 'persist', '0', 'lasts', span(lease))
+    for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', base .. suffix, span(lease)) end
     return 1
 end

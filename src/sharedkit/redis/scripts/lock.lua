@@ -1,6 +1,6 @@
 -- Lock and RLock, and the waits of the conditions over them: so one script moves a wait from a condition to its lock.
 -- Fields of the hash:
---   h  the session that holds it; absent: free        w  which of its threads or tasks, for an RLock
+--   h  the session that holds it; empty: free         w  which of its threads or tasks, for an RLock
 --   d  how often that thread or task has taken it     s  since when (ms)
 --   f  the fence of the last holder                   x  a holder died, and no later holder has released the lock since
 --   raise  whether a death is an error until `mark_consistent`     re  whether the holder may take the lock again
@@ -11,20 +11,21 @@
 -- depth is how often the lock was held before. For a Lock, who is left out. Such a wait is granted `died fence told
 -- depth @condition`, any other one `died fence`.
 
-local FREE = {'h', 'w', 'd', 's'}
 local WAITER = '^@(%S+) (%d) (%d+) ?(.*)$' -- condition, told, depth, who
 local TOLD = ' 1 %d+ @(%S+)$' -- in a grant: the condition by which the wait was notified
 
 function structure.begin()
-    redis.call('HSET', base, 'raise', ARGV[10], 're', ARGV[11])
+    redis.call('HSET', base, 'h', '', 'raise', ARGV[10], 're', ARGV[11])
 end
+
+function structure.fields() return 'h', 'w', 'd', 'f', 'x', 'raise', 're', 'waits' end
 
 local function next_fence(last_one) return text(math.max(tonumber(last_one or '0') + 1, micros)) end
 
-local function refuses() return get('x') == '1' and get('raise') == '1' end
+-- Whether a death is an error now. `died` is the field x.
+local function refuses(died) return died == '1' and get('raise') == '1' end
 
--- Nearly all calls need nearly all fields, which one command reads faster than six.
-local function all_fields() return unpack(redis.call('HMGET', base, 'h', 'w', 'd', 'f', 'x', 'raise', 're')) end
+local function holder() return get('h') or '' end
 
 local function hold(sid, who, fence, depth)
     redis.call('HSET', base, 'h', sid, 'w', who, 'd', depth, 's', text(now), 'f', fence)
@@ -43,8 +44,8 @@ local function refuse_all()
 end
 
 function structure.serve()
-    if get('h') then return end
-    if refuses() then refuse_all() end
+    if holder() ~= '' then return end
+    if refuses(get('x')) then refuse_all() end
     local fence = next_fence(get('f'))
     local answer = (get('x') or '0') .. ' ' .. fence
     local function said(rest)
@@ -58,7 +59,7 @@ function structure.serve()
     end
 end
 
-local function free() redis.call('HDEL', base, unpack(FREE)) end
+local function free() redis.call('HSET', base, 'h', '') end
 
 -- End the wait for a condition: now it waits for the lock.
 local function rouse(entry, told)
@@ -88,7 +89,7 @@ end
 -- Take back a lock whose grant was not acknowledged, or whose acquire was undone, and pass its notification on. If the
 -- session has died, `forget` frees the lock, because the session may have got it and died before it acknowledged it.
 function structure.back(given, sid, died)
-    local own = not died and given[1] ~= 'refused' and #given > 0 and get('h') == sid
+    local own = not died and given[1] ~= 'refused' and #given > 0 and holder() == sid
     if own and type(given[1]) == 'string' and string.find(given[1], '@', 1, true) then
         free()
     elseif own then
@@ -111,7 +112,7 @@ function structure.forget(sid, died)
             table.insert(told, string.match(entry, '@(%S+) 1 '))
         end
     end
-    if get('h') == sid then
+    if holder() == sid then
         free()
         if died then redis.call('HSET', base, 'x', '1') end
     end
@@ -138,34 +139,36 @@ function structure.withdraw(entry)
 end
 
 function call.acquire(who, willing)
-    local holder, its, _, fence, died, raises, re = all_fields()
-    if holder and holder ~= me and not alive(holder) then
+    local _, _, has_it, its, _, fence, died, _, re = unpack(state)
+    if has_it ~= '' and has_it ~= me and not alive(has_it) then
         reap()
         structure.serve()
-        holder, its, _, fence, died, raises, re = all_fields()
+        has_it, its, fence, died = unpack(redis.call('HMGET', base, 'h', 'w', 'f', 'x'))
     end
-    if not holder then
-        if died == '1' and raises == '1' then return redis.error_reply('SKOWNERDIED') end
+    if has_it == '' then
+        if refuses(died) then return redis.error_reply('SKOWNERDIED') end
         fence = next_fence(fence)
-        hold(me, who, fence, 1)
-        return {1, died or '0', fence}
+        died = died or '0'
+        return {1, died, fence}, 'w' .. died .. ' ' .. fence, 'h', me, 'w', who, 'd', 1, 's', now, 'f', fence
     end
-    if re == '1' and holder == me and its == who then
+    if re == '1' and has_it == me and its == who then
         redis.call('HINCRBY', base, 'd', 1)
         return {1, '0', fence}
     end
     if willing ~= '1' then return {3} end
     wait_in(line, who)
-    return {0}
+    return {0}, WAITS, 'waits', '1'
 end
 
 function call.release(who)
-    local holder, its, depth, _, _, _, re = all_fields()
-    if not holder then return redis.error_reply('SKNOTLOCKED') end
-    if re == '1' and (holder ~= me or its ~= who) then return redis.error_reply('SKNOTLOCKED') end
+    local _, _, has_it, its, depth, _, died, _, re, waits = unpack(state)
+    if has_it == '' then return redis.error_reply('SKNOTLOCKED') end
+    if re == '1' and (has_it ~= me or its ~= who) then return redis.error_reply('SKNOTLOCKED') end
     if tonumber(depth) > 1 then return redis.call('HINCRBY', base, 'd', -1) end
-    redis.call('HDEL', base, 'x', unpack(FREE))
-    if redis.call('LLEN', line) > 0 then structure.serve() end
+    if died then redis.call('HDEL', base, 'x') end
+    if waits ~= '1' then return 0, nil, 'h', '' end
+    free()
+    if redis.call('LLEN', line) > 0 then structure.serve() else look_for_waits(second) end
     return 0
 end
 
@@ -176,9 +179,9 @@ function call.mark_consistent()
 end
 
 function reader.statistics()
-    local holder = get('h')
-    return {holder or '', get('w') or '', get('d') or '0', get('s') or '', get('x') or '0', get('f') or '0',
-            redis.call('LLEN', line), living_sessions()}
+    local held = holder() ~= ''
+    return {holder(), held and get('w') or '', held and get('d') or '0', held and get('s') or '', get('x') or '0',
+            get('f') or '0', redis.call('LLEN', line), living_sessions()}
 end
 
-function reader.holder() return {get('h') or '', living_sessions()} end
+function reader.holder() return {holder(), living_sessions()} end

@@ -1,20 +1,28 @@
 -- Queue. Fields of the hash:
 --   m  how many items fit; no bound if 0 or less      u  items that were put and are not marked as done
 --   st  0 open, 1 shut down, 2 shut down at once      once  items taken by a dead process are dropped, not put back
+--   waits  also says that the queue may be shut down
 -- and keys:
---   :items    list of items                           :granted  items taken and not acknowledged, with the time
+--   :items    list of items
 --   :line     the waits for an item                   :second   the waits for `u` to be 0
 --   :putters  list of the items that wait for room: session, operation, place in its batch, 1 for the last of it
 --   :pending  hash of these items themselves
+-- Items that are taken together are kept with the time until they are acknowledged: as what an operation has taken, or in
+-- :granted if it has waited.
 
 local items, putters, pending
-local taken -- how often this call has packed items
+local packs -- how often this call has packed items
 local LONG = 65536 -- a longer item (bytes) is not part of the message: the client fetches it
+local SHORTEST = 10 -- bytes of items with their time; a grant of something else is shorter
 local SLICE = 4000 -- the most arguments that one command gets from a table
 
-function structure.begin_call()
-    items, putters, pending = base .. ':items', base .. ':putters', base .. ':pending'
-    taken = 0
+function structure.name_keys() items, putters, pending = base .. ':items', base .. ':putters', base .. ':pending' end
+
+function structure.begin_call() packs = 0 end
+
+function structure.fields()
+    if method == 'get' then return 'waits' end
+    return 'waits', 'm', 'u', 'lasts'
 end
 
 function structure.begin()
@@ -45,8 +53,14 @@ end
 
 -- Items that are taken together, with a time, which shows the order of takings.
 local function packed(some)
-    taken = taken + 1
-    return cmsgpack.pack(micros + taken, some)
+    packs = packs + 1
+    local time = struct.pack('<d', micros + packs)
+    return #some == 1 and time .. '1' .. some[1] or time .. 'm' .. cmsgpack.pack(some)
+end
+
+local function unpacked(given)
+    local rest = string.sub(given, 10)
+    return struct.unpack('<d', given), string.sub(given, 9, 9) == '1' and {rest} or cmsgpack.unpack(rest)
 end
 
 local function serve_getters()
@@ -89,10 +103,7 @@ end
 function structure.back(given, sid, died)
     local batches = {}
     for _, each in ipairs(given) do
-        if type(each) == 'string' and #each > 1 then
-            local when, some = cmsgpack.unpack(each)
-            table.insert(batches, {when, some})
-        end
+        if type(each) == 'string' and #each >= SHORTEST then table.insert(batches, {unpacked(each)}) end
     end
     table.sort(batches, function(one, other) return one[1] > other[1] end)
     for _, batch in ipairs(batches) do
@@ -130,64 +141,89 @@ function structure.withdraw(entry)
     return redis.call('LREM', line, 1, entry) + redis.call('LREM', second, 1, entry)
 end
 
--- A batch is an array in MessagePack; a single item comes as it is.
-function call.put(willing, batch, single)
-    local some = batch == '' and {single} or cmsgpack.unpack(batch)
-    local state, most = unpack(redis.call('HMGET', base, 'st', 'm'))
-    if state ~= '0' then return {-1, 0} end
+-- Whether a put has to look closer: the queue is shut down, or there are waits.
+local function look_closer()
+    if get('st') == '0' then look_for_waits(line, second, putters) end
+end
+
+local PUT, PUT_FORM = {1, 1}, 'm\146\1\1'
+
+local function put(willing, some)
+    local waits, most = state[3] == '1', state[4]
+    if waits and get('st') ~= '0' then return {-1, 0} end
     local bounded = tonumber(most) > 0
     local fits = #some
-    if bounded then fits = redis.call('LLEN', putters) > 0 and 0 or math.min(#some, math.max(0, room(most))) end
+    if bounded then
+        local behind = waits and redis.call('LLEN', putters) > 0
+        fits = behind and 0 or math.min(#some, math.max(0, room(most)))
+    end
     push(some, 1, fits)
-    if redis.call('LLEN', line) > 0 then structure.serve() end
+    if waits then
+        if redis.call('LLEN', line) > 0 then structure.serve() else look_closer() end
+    end
     if fits < #some and redis.call('LLEN', putters) == 0 then -- waiting consumers may have made room
         local more = math.min(#some, fits + math.max(0, room()))
         push(some, fits + 1, more)
         fits = more
     end
-    if fits == #some then return {1, fits} end
+    if fits == #some then return {1, fits}, fits == 1 and PUT_FORM end
     if willing ~= '1' then return {3, fits} end
     for place = fits + 1, #some do
         wait_in(putters, place .. (place == #some and ' 1' or ' 0'))
         redis.call('HSET', pending, me .. ' ' .. ARGV[3] .. ' ' .. place, some[place])
     end
     born(pending)
-    return {0, fits}
+    return {0, fits}, nil, 'waits', '1'
+end
+
+function call.put(willing, item)
+    local waits, most, unfinished, lasts = state[3], state[4], state[5], state[6]
+    if waits == '1' or most ~= '0' then return put(willing, {item}) end
+    if redis.call('RPUSH', items, item) == 1 and lasts then redis.call('PEXPIRE', items, lasts) end
+    return PUT, PUT_FORM, 'u', unfinished + 1
+end
+
+-- A batch is an array in MessagePack.
+function call.put_many(willing, batch) return put(willing, cmsgpack.unpack(batch)) end
+
+local TAKEN_FORM = 'm\145\2' -- of {2}: the items themselves are kept as what was taken
+
+local function pop(most)
+    if most ~= '1' then return redis.call('LPOP', items, most) end
+    local item = redis.call('LPOP', items)
+    return item and {item}
 end
 
 function call.get(most, willing)
-    local some = redis.call('LPOP', items, most)
+    local some = pop(most)
     if not some then
         reap()
         structure.serve()
-        some = redis.call('LPOP', items, most)
+        some = pop(most)
     end
     if some then
-        grant(me, ARGV[3], packed(some))
-        if redis.call('LLEN', putters) > 0 then structure.serve() end
-        table.insert(some, 1, 2)
-        return some, {2}
+        taken = packed(some)
+        if state[3] == '1' and redis.call('LLEN', putters) > 0 then structure.serve() end
+        return {2, some}, TAKEN_FORM
     end
     if get('st') ~= '0' then return {-1} end
     if willing ~= '1' then return {3} end
     wait_in(line)
-    return {0}
+    return {0}, WAITS, 'waits', '1'
 end
 
-local function items_of(operation)
-    local given = redis.call('HGET', granted, me .. ' ' .. operation)
-    local when, some = 0, {}
-    if given and #given > 1 then when, some = cmsgpack.unpack(given) end
-    table.insert(some, 1, 2)
-    return some
+local function items_of(given)
+    local some = {}
+    if given and #given >= SHORTEST then some = select(2, unpacked(given)) end
+    return {2, some}
 end
 
 function structure.again(answer)
-    if type(answer) == 'table' and answer[1] == 2 then return items_of(ARGV[3]) end
+    if type(answer) == 'table' and answer[1] == 2 then return items_of(get('t ' .. me .. ' ' .. lane)) end
     return answer
 end
 
-function reader.fetch(operation) return items_of(operation) end
+function reader.fetch(operation) return items_of(redis.call('HGET', granted, me .. ' ' .. operation)) end
 
 function call.task_done()
     if get('u') == '0' then return redis.error_reply('SKTOOMANY') end
@@ -199,11 +235,11 @@ end
 function call.join()
     if get('u') == '0' then return {1} end
     wait_in(second)
-    return {0}
+    return {0}, WAITS, 'waits', '1'
 end
 
 function call.shutdown(immediate)
-    if get('st') ~= '2' then redis.call('HSET', base, 'st', immediate == '1' and 2 or 1) end
+    if get('st') ~= '2' then redis.call('HSET', base, 'st', immediate == '1' and 2 or 1, 'waits', '1') end
     if immediate == '1' then
         forgo(redis.call('LLEN', items))
         redis.call('DEL', items)

@@ -100,6 +100,6 @@ function call.release_write()
 end
 
 function reader.statistics()
-    return {get('w') or '', get('s') or '', redis.call('HGETALL', base), redis.call('LLEN', line),
+    return {get('w') or '', get('s') or '', fields_with('r:'), redis.call('LLEN', line),
             redis.call('LLEN', second), get('x') or '0', living_sessions()}
 end

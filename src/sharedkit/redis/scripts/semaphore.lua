@@ -60,9 +60,9 @@ local function disown(n)
     local mine = math.min(n, tonumber(get('p:' .. me) or '0'))
     if mine > 0 then owns(me, -mine) end
     n = n - mine
-    local all = redis.call('HGETALL', base)
+    local all = n > 0 and fields_with('p:') or {}
     for i = 1, #all, 2 do
-        if n > 0 and begins(all[i], 'p:') and all[i] ~= 'p:' .. me then
+        if n > 0 and all[i] ~= 'p:' .. me then
             local some = math.min(n, tonumber(all[i + 1]))
             owns(string.sub(all[i], 3), -some)
             n = n - some
@@ -81,5 +81,5 @@ function call.release(count)
 end
 
 function reader.statistics()
-    return {get('v'), get('bound') or '', redis.call('HGETALL', base), redis.call('LLEN', line), living_sessions()}
+    return {get('v'), get('bound') or '', fields_with('p:'), redis.call('LLEN', line), living_sessions()}
 end
