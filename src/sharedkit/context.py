@@ -179,7 +179,7 @@ class RedisContext(Context):
         return self.server.address.public
 
     def __enter__(self) -> Self:
-        self.server.session()
+        self.server.open()
         return self
 
     def __exit__(

@@ -86,7 +86,7 @@ def info(*lines: bytes) -> Callable[[bytes], bytes]:
     ("answer", "error", "words"),
     [
         (info(b"redis_version:6.2.14"), sk.ServerMismatchError, r"is Redis 6\.2\.14; 7\.0 is the oldest that will do"),
-        (info(b"redis_version:7.2.4", b"redis_mode:cluster"), sk.ServerMismatchError, "a node of a cluster"),
+        (info(b"redis_version:7.2.4", b"cluster_enabled:1"), sk.ServerMismatchError, "a node of a cluster"),
         (info(b"role:master"), sk.ServerMismatchError, "is no Redis or Valkey server .*does not say its version"),
         (lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n", sk.ServerMismatchError, "is no Redis or Valkey server"),
         (lambda _: b"-LOADING the dataset is in memory soon\r\n", sk.ServerGoneError, "no server answers .*soon"),

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from sharedkit.redis.scripts import function
-
 __all__ = ["Kept", "Operation", "Use", "Wait", "kept"]
 
 Use = Callable[[Any, "bytes | None", int, int], Any]
@@ -23,10 +21,10 @@ it did not wait, or if its time was over); its number; how many of its parts wer
 class Operation:
     """One call: its number, and the lane in which it is asked. `shrinks`: it may run when the server has no memory."""
 
-    __slots__ = ("acks", "base", "entry", "function", "kind", "lane", "number")
+    __slots__ = ("acks", "base", "entry", "kind", "lane", "number", "shrinks")
 
     def __init__(self, kind: str, base: bytes, number: int, shrinks: bool) -> None:
-        self.kind, self.base, self.number, self.function = kind, base, number, function(kind, shrinks)
+        self.kind, self.base, self.number, self.shrinks = kind, base, number, shrinks
         self.lane = 0
         self.entry = b""  # the entry of its wait in the structure's wait queue
         self.acks: list[int] = []

@@ -11,10 +11,10 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from sharedkit.errors import ServerGoneError
+from sharedkit.redis.url import SENTINEL, places
 
-__all__ = ["SCHEME", "Sentinels"]
+__all__ = ["Sentinels"]
 
-SCHEME = "redis+sentinel"
 PORT = 26379
 
 
@@ -28,12 +28,12 @@ class Sentinels:
         parts = urlsplit(url)
         before, at, hosts = parts.netloc.rpartition("@")
         self.service, _, database = (unquote(each) for each in parts.path.lstrip("/").partition("/"))
-        self.places = [
-            (host, int(port or PORT)) for host, _, port in (each.partition(":") for each in hosts.split(","))
-        ]
-        if not self.service or not all(host for host, _ in self.places):
+        self.places = places(hosts, PORT)
+        if not self.service:
             raise ValueError(url)
-        self.url_of_primary = f"redis://{before}{at}primary/{database}" + (f"?{parts.query}" if parts.query else "")
+        self.url_of_primary = f"{SENTINEL[parts.scheme]}://{before}{at}primary/{database}" + (
+            f"?{parts.query}" if parts.query else ""
+        )
 
     def primary(self, timeout: float, public: str) -> dict[str, Any]:
         """Host and port of the primary, as the first sentinel that answers says. Raises ServerGoneError."""

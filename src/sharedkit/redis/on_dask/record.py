@@ -78,8 +78,8 @@ class RecordOfWorker:
 
     def _ask(self, method: bytes, *args: bytes, shrinks: bool = True) -> Any:
         with suppress(LeaseLostError):  # it concerns what this process's handles held, but a worker holds nothing here
-            return self.home.session().ask("calls", self._base, method, *args, shrinks=shrinks)
-        return self.home.session().ask("calls", self._base, method, *args, shrinks=shrinks)
+            return self.home.session(self._base).ask("calls", self._base, method, *args, shrinks=shrinks)
+        return self.home.session(self._base).ask("calls", self._base, method, *args, shrinks=shrinks)
 
     def claim(self, number: int, attempt: bytes, owner: Owner) -> tuple[int, str]:
         """One of the answers above; if another attempt has begun the call, the text is its owner's."""

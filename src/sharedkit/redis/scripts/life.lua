@@ -10,7 +10,7 @@ local function denied()
         if second ~= '' then
             allowed = redis.acl_check_cmd(first, second)
         else
-            local on = first == 'PUBLISH' and channel(me) or name
+            local on = string.find(first, 'PUBLISH$') and channel(base, me) or name
             allowed = redis.acl_check_cmd(first, on, on)
         end
         if not allowed then return redis.error_reply('SKDENIED ' .. command) end

@@ -1,10 +1,11 @@
--- The first part of every function library: which session asks and whether it lives, what its lane was answered last,
--- and how a thing is granted to a wait. The structure's own part comes next, then life.lua, and epilogue.lua last;
--- `scripts.py` joins them. The server makes the functions and tables once, when it loads the library. So variables
+-- The common beginning of every function library, after one_server.lua or cluster.lua: which session asks and whether it
+-- lives, what its lane was answered last, and how a thing is granted to a wait. The structure's own part comes next, then
+-- life.lua, and epilogue.lua last; `scripts.py` joins them. The server makes the functions and tables once, when it loads the library. So variables
 -- outside of functions keep their values from call to call: what belongs to one call is set by `begin_call`, or by the
 -- structure's `begin_call`.
 --
---   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with this, so all are in one slot:
+--   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with this, so all are in one slot.
+--             (In a cluster there is a KEYS[2], which never exists: `Session.bytes_of` says why.)
 --      :sessions  sorted set: each session that has the structure open, and when its lease ends (ms of the server);
 --                 also tickets, which keep the structure for a process that is being started
 --      :last      hash: session and lane -> the last operation of that lane, and its answer
@@ -77,11 +78,9 @@ end
 
 local function is_ticket(sid) return begins(sid, 'ticket-') end
 
-local function channel(sid) return 'sharedkit:session:' .. sid end
-
 -- Tell a session what its operations (numbers, with commas between) were granted. Returns false if it does not listen.
 local function tell(sid, ops, message)
-    if redis.call('PUBLISH', channel(sid), ops .. ' ' .. message) > 0 then return true end
+    if publish(channel(base, sid), ops .. ' ' .. message) > 0 then return true end
     redis.call('ZADD', sessions, 'XX', 'LT', now + GRACE, sid)
     return false
 end
@@ -181,8 +180,8 @@ local function heard_by(sids)
     local heard = {}
     for first = 1, #sids, 1000 do
         local channels = {}
-        for i = first, math.min(first + 999, #sids) do table.insert(channels, channel(sids[i])) end
-        local counts = redis.call('PUBSUB', 'NUMSUB', unpack(channels))
+        for i = first, math.min(first + 999, #sids) do table.insert(channels, channel(base, sids[i])) end
+        local counts = listeners(channels)
         for i = 2, #counts, 2 do table.insert(heard, counts[i]) end
     end
     return heard
