@@ -196,9 +196,11 @@ class Cluster:
             node.ask("CLUSTER", "MEET", "127.0.0.1", self.nodes[0].port, self.nodes[0].bus)
         _wait_for(lambda: all(node.knows(f"cluster_known_nodes:{len(self.nodes)}") for node in self.nodes))
         _wait_for(lambda: all(node.knows("cluster_state:ok") for node in self.nodes))
+        first, replicas = self.nodes[0].ident(), len(self.nodes) - 3
         for node in self.nodes[3:]:
-            node.ask("CLUSTER", "REPLICATE", self.nodes[0].ident())
-            _wait_for(lambda node=node: b"master_link_status:up" in node.ask("INFO", "replication"))  # type: ignore[misc]
+            node.ask("CLUSTER", "REPLICATE", first)
+            _wait_for(lambda node=node: node.ask("INFO", "replication").get("master_link_status") == "up")  # type: ignore[misc]
+        _wait_for(lambda: all(len(node.ask("CLUSTER", "REPLICAS", first)) == replicas for node in self.nodes))
 
     def owner(self, key: str) -> Node:
         """The primary that serves the slot of the key."""

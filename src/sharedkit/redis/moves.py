@@ -47,9 +47,8 @@ class Moves:
 
     def node_of(self, base: bytes) -> Node:
         """The node that serves the structure, as far as the session knows."""
-        if not self._elsewhere:
-            return self._session.home
-        return self._elsewhere.get(slot_of(base), self._session.home)
+        home: Node = self._session.home
+        return self._elsewhere.get(slot_of(base), home) if self._elsewhere else home
 
     # --- the subscriptions
 
@@ -177,8 +176,7 @@ class Moves:
         for each in [each for each in before.wakes.bases if slot_of(each) == slot]:
             before.wakes.forget(each)
             self.find(each)
-        session.later(session.beat)
-        session.later(session.check_waits)
+        session.reassure()
         return node
 
     def _why_lost(self, before: Node, node: Node) -> str | None:

@@ -88,6 +88,7 @@ class Session:
         self._jobs: SimpleQueue[Any] = SimpleQueue()
         self._keepers_lanes: dict[Node, Lane] = {}
         self._kept = monotonic()
+        self._beat_at = 0.0  # when the lease is to be prolonged next
 
     # --- beginning and end
 
@@ -455,10 +456,10 @@ class Session:
 
     def _keep(self) -> None:
         """Run the keeper's thread."""
-        beat_at, look_at = monotonic() + self.lease / 3, monotonic() + TICK
+        self._beat_at, look_at = monotonic() + self.lease / 3, monotonic() + TICK
         while self.over is None:
             now = monotonic()
-            until = min(beat_at, look_at) if self.waits else min(beat_at, now + TICK)
+            until = min(self._beat_at, look_at) if self.waits else min(self._beat_at, now + TICK)
             try:
                 job = self._jobs.get(timeout=max(0.0, until - now)) if until > now else None
             except Empty:
@@ -469,8 +470,8 @@ class Session:
                 self._do(*job)
                 continue
             now = monotonic()
-            if now >= beat_at:
-                beat_at = now + self.lease / 3 if self.beat() else now + min(AGAIN, self.lease / 3)
+            if now >= self._beat_at:
+                self._beat_at = now + self.lease / 3 if self._beat() else now + min(AGAIN, self.lease / 3)
             if now >= look_at:
                 look_at = now + TICK
                 self._look()
@@ -492,7 +493,17 @@ class Session:
         if done is not None:
             done.release()
 
-    def beat(self) -> bool:
+    def reassure(self) -> None:
+        """Prolong the lease as soon as possible, because a server may have taken this process for dead, and then check
+        the waits. Any thread may call this."""
+
+        def hurry() -> None:
+            self._beat_at = 0.0
+
+        self.later(hurry)
+        self.later(self._check_waits)
+
+    def _beat(self) -> bool:
         """Prolong the lease in every structure, and send acknowledgements; return whether all were reached."""
         all_served = True
         try:
@@ -528,15 +539,19 @@ class Session:
             with suppress(Refused, SharedkitError):
                 self.ask_as_keeper(kind, base, b"look")
 
-    def check_waits(self) -> None:
+    def _check_waits(self) -> None:
         """Ask whether each wait is over: the message that said so may have been lost with a connection."""
+        unserved: Refused | None = None
         for number, wait in list(self.waits.items()):
             try:
                 given = self.ask_as_keeper(wait.kind, wait.base, b"check", b"%d" % number)
-            except Refused:
+            except Refused as why:
+                unserved = why if why.elsewhere else unserved
                 continue
             if given and self.waits.pop(number, None) is not None:
                 wait.resolve(bytes(given))
+        if unserved is not None:
+            raise unserved  # the keeper does this job again
 
     def flush(self) -> None:
         """Count the handles that were dropped without `close`."""

@@ -214,7 +214,6 @@ class Wakes:
                 for base in list(self.bases):
                     with suppress(*LOST):
                         send(connection, pack(b"SSUBSCRIBE", self._channel(base)))
-            session.later(session.beat)
-            session.later(session.check_waits)
+            session.reassure()
             return connection
         return None

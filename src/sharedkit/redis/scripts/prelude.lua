@@ -115,7 +115,9 @@ local function hand(list, message, given)
             end
         end
     end
-    for i = #aside, 1, -1 do redis.call('LPUSH', list, aside[i]) end
+    for i = #aside, 1, -1 do
+        if redis.call('LPUSH', list, aside[i]) == 1 then born(list) end
+    end
     return who, operation, rest
 end
 
