@@ -220,7 +220,7 @@ def test_a_class_that_is_not_there_is_refused_with_a_sentence(name: str) -> None
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"url": "http://x"}, ValueError, "begins with redis://, rediss://, unix:// or redis"),
+        ({"url": "http://x"}, ValueError, r"begins with redis://, rediss://, unix://, redis\+sentinel"),
         ({"url": "redis://host:port"}, ValueError, "its port is a number"),
         ({"url": "redis://host?socket_timeout=3"}, ValueError, "option 'socket_timeout', which is none of db, pass"),
         ({"url": "redis://host?ssl_ca_certs=/x"}, ValueError, "option 'ssl_ca_certs', which is none of db, pass"),

@@ -7,7 +7,6 @@ import pickle
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import Task, until
+from redis_certificates import SECRET, make_certificates
 from redis_server import ABSENT, Server, free_port, tls_program
 
 import sharedkit as sk
@@ -34,40 +34,10 @@ pytestmark = [
     pytest.mark.skipif(tls_program() is None, reason="no redis-server with TLS is installed"),
 ]
 
-SECRET = "hush-hush"
-
-
-def openssl(folder: Path, *args: str) -> None:
-    subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True, timeout=60)
-
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority, another one, and the keys and certificates of a server and of a client."""
-    folder = tmp_path_factory.mktemp("certificates")
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
-    for who in ("ca", "other"):
-        openssl(
-            folder,
-            "req",
-            "-x509",
-            *curve,
-            "-nodes",
-            "-keyout",
-            f"{who}.key",
-            "-out",
-            f"{who}.crt",
-            "-subj",
-            f"/CN={who}",
-        )
-    (folder / "names").write_text("subjectAltName=DNS:localhost")
-    for who, secret in (("server", ["-nodes"]), ("client", ["-passout", f"pass:{SECRET}"])):
-        openssl(folder, "req", *curve, *secret, "-keyout", f"{who}.key", "-out", f"{who}.csr", "-subj", f"/CN={who}")
-        openssl(
-            folder, "x509", "-req", "-in", f"{who}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-            "-extfile", "names", "-out", f"{who}.crt",
-        )  # fmt: skip
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")

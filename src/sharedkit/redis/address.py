@@ -10,7 +10,8 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from typing import Any
@@ -151,46 +152,74 @@ class Address:
 
         Unless it `is_for_data`, a replica will do, too.
         """
-        there = {} if self._sentinels is None else self._sentinels.primary(self.timeout, self.public)
-        connection = self._kind(
-            **(self._options | there),
-            protocol=2,
-            legacy_responses=True,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=timeout or self.timeout,
-            socket_connect_timeout=self.timeout,
-            command_packer=redis_connection.PythonRespSerializer(6000, _encoded),
-            client_name="sharedkit",
-            driver_info=None,
-        )
+        there: dict[str, Any] = {}
+        if self._sentinels is not None:
+            there = self._sentinels.primary(self._open_sentinel, self.public)
+        connection = self._open(there | {"client_name": "sharedkit", "socket_timeout": timeout or self.timeout})
         try:
-            connection.connect()
-            send(connection, pack(b"INFO", b"server", b"memory", b"replication", b"cluster"))
-            said = connection.read_response(disable_decoding=True)
-        except exceptions.AuthenticationError as why:
-            raise self._refused(why) from why
-        except exceptions.ResponseError as why:
-            connection.disconnect()
-            if "NOAUTH" in str(why) or "WRONGPASS" in str(why):
-                raise self._refused(why) from why
-            raise refused_connection(Refused.of(why), self.public) from why
-        except LOST as why:
-            connection.disconnect()
-            if isinstance(why.__cause__, exceptions.AuthenticationError) or "AUTH" in str(why):
-                raise self._refused(why) from why
-            raise self._unreached(why) from why
-        except exceptions.InvalidResponse as why:
-            connection.disconnect()
-            raise self._no_server(str(why)) from why
-        except BaseException:
-            connection.disconnect()
-            raise
-        try:
+            with self._explained():
+                send(connection, pack(b"INFO", b"server", b"memory", b"replication", b"cluster"))
+                said = connection.read_response(disable_decoding=True)
             self._check(dict(_lines(said)), is_for_data)
         except BaseException:
             connection.disconnect()
             raise
         return connection
+
+    def _open(self, options: dict[str, Any]) -> Any:
+        """A new connection with these options beside its own. Raises as `connect` does."""
+        connection = self._kind(
+            **(
+                self._options
+                | {
+                    "protocol": 2,
+                    "legacy_responses": True,
+                    "retry": Retry(NoBackoff(), 0),
+                    "socket_timeout": self.timeout,
+                    "socket_connect_timeout": self.timeout,
+                    "command_packer": redis_connection.PythonRespSerializer(6000, _encoded),
+                    "driver_info": None,
+                }
+                | options
+            )
+        )
+        try:
+            with self._explained():
+                connection.connect()
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    def _open_sentinel(self, options: dict[str, Any]) -> Any:
+        """The same for a sentinel, which may say only later that it wants a password."""
+        connection = self._open(options)
+        try:
+            with self._explained():
+                send(connection, pack(b"PING"))
+                connection.read_response(disable_decoding=True)
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise errors of a connection that is being made as those of sharedkit."""
+        try:
+            yield
+        except exceptions.AuthenticationError as why:
+            raise self._refused(why) from why
+        except exceptions.ResponseError as why:
+            if "NOAUTH" in str(why) or "WRONGPASS" in str(why):
+                raise self._refused(why) from why
+            raise refused_connection(Refused.of(why), self.public) from why
+        except LOST as why:
+            if isinstance(why.__cause__, exceptions.AuthenticationError) or "AUTH" in str(why):
+                raise self._refused(why) from why
+            raise self._unreached(why) from why
+        except exceptions.InvalidResponse as why:
+            raise self._no_server(str(why)) from why
 
     def _unreached(self, why: Exception) -> Exception:
         """The exception for a server to which no connection could be made."""
