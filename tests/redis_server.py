@@ -148,14 +148,20 @@ SLOTS = 16384
 class Node(Server):
     """A node of a cluster."""
 
-    def __init__(self, timeout: int) -> None:
+    def __init__(self, timeout: int, certificates: Path | None = None) -> None:
         self.bus = free_port()  # by default 10,000 more than the port, which may be too high
         super().__init__(
             "--cluster-enabled", "yes", "--cluster-port", str(self.bus), "--cluster-node-timeout", str(timeout),
             "--repl-diskless-sync-delay", "0",
             port=True,
         )  # fmt: skip
-        self.place = ("127.0.0.1", self.port)
+        if certificates is not None:
+            self.program = tls_program() or ""
+            self.options += (
+                "--port", "0", "--tls-port", str(self.port), "--tls-cluster", "yes", "--tls-replication", "yes",
+                "--tls-auth-clients", "optional", "--tls-cert-file", f"{certificates}/server.crt",
+                "--tls-key-file", f"{certificates}/server.key", "--tls-ca-cert-file", f"{certificates}/ca.crt",
+            )  # fmt: skip
 
     def ident(self) -> str:
         return str(self.ask("CLUSTER", "MYID").decode())
@@ -165,10 +171,11 @@ class Node(Server):
 
 
 class Cluster:
-    """A cluster of three primaries, and as many replicas of the first as it is told; `timeout` is in milliseconds."""
+    """A cluster of three primaries, and as many replicas of the first as it is told; `timeout` is in milliseconds. With
+    certificates, in the folder that is named, it speaks TLS."""
 
-    def __init__(self, replicas: int = 0, timeout: int = 15000) -> None:
-        self.nodes = [Node(timeout) for _ in range(3 + replicas)]
+    def __init__(self, replicas: int = 0, timeout: int = 15000, certificates: Path | None = None) -> None:
+        self.nodes = [Node(timeout, certificates) for _ in range(3 + replicas)]
 
     @property
     def primaries(self) -> list[Node]:

@@ -20,7 +20,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import Task, until
 from redis_certificates import SECRET, make_certificates
-from redis_server import ABSENT, Server, free_port, tls_program
+from redis_server import ABSENT, Cluster, Server, free_port, tls_program
 
 import sharedkit as sk
 
@@ -151,6 +151,20 @@ def test_what_is_missing_or_wrong_is_said(url: str, wrong: tuple[str, str], erro
         sk.get_context("redis", url=re.sub(*wrong, url), prefix="tls").Counter()
     assert SECRET not in str(caught.value)
     assert "hash-hash" not in str(caught.value)
+
+
+def test_a_cluster_may_speak_tls(certificates: Path) -> None:
+    with Cluster(certificates=certificates) as cluster:
+        files = f"ssl_ca_certs={certificates}/ca.crt&ssl_check_hostname=no"  # the nodes name themselves by addresses
+        url = cluster.url.replace("redis+", "rediss+") + "?" + files
+        with sk.get_context("redis", url=url, prefix="tls") as ctx:
+            for number in range(9):
+                queue = ctx.Queue(name=f"q{number}")
+                wait = Task(queue.get)
+                until(lambda queue=queue: queue.statistics().waiting_getters == 1)  # type: ignore[misc]
+                pickle.loads(pickle.dumps(queue)).put("item")
+                assert wait.result() == "item"
+            assert len(ctx.server._sessions) == 3
 
 
 def test_two_threads_never_use_the_tls_object_at_once() -> None:
