@@ -66,6 +66,17 @@ def refused(why: Refused, server: str, base: bytes) -> Exception:
         return ServerMismatchError(
             f"the key {why.text!r} in the server at {server} was not made by sharedkit; use another prefix"
         )
+    if why.code == "SKTYPE":
+        found, wanted, key = why.text.split(" ", 2)
+        return ServerMismatchError(
+            f"the key {key!r} in the server at {server} is a {found}, but {name!r} keeps a {wanted} there: another "
+            "program has written it. Remove it, or use another prefix"
+        )
+    if why.code == "WRONGTYPE" or "WRONGTYPE" in why.text:
+        return ServerMismatchError(
+            f"another program has written to one of the keys in the server at {server} that begin with "
+            f"{base.decode('utf-8', 'replace')!r}, which belong to {name!r}: {why.code} {why.text}"
+        )
     if why.code == "SKDENIED":
         return _not_permitted(server, f"{why.text} on {_key_of(base)!r}", name)
     if why.code == "NOPERM":
