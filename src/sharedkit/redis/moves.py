@@ -27,7 +27,7 @@ from sharedkit.redis.line import Request
 from sharedkit.redis.node import Lane, Node
 from sharedkit.redis.refusals import Refused, refused, refused_connection
 from sharedkit.redis.url import Place
-from sharedkit.redis.wakes import Wakes
+from sharedkit.redis.wakes import RESTARTED, Wakes
 
 __all__ = ["Moves"]
 
@@ -44,6 +44,7 @@ class Moves:
         self._lock = threading.RLock()
         self._redirected: SimpleQueue[Any] = SimpleQueue()
         self._resending = self._closed = False
+        self._resends = threading.RLock()  # guards these two, and is never held for long
 
     def node_of(self, base: bytes) -> Node:
         """The node that serves the structure, as far as the session knows."""
@@ -68,6 +69,8 @@ class Moves:
             try:
                 self.node_of(base).wakes.listen(base)
                 return
+            except Restarted:
+                raise self._session.lose(RESTARTED) from None
             except Refused as why:
                 began = self._follow_refusal(base, why, began, patience)
 
@@ -170,14 +173,26 @@ class Moves:
             lost = self._why_lost(before, node)
             if lost is None:
                 session.nodes[place] = node
+                lost = self._listen_to(node, [each for each in before.wakes.bases if slot_of(each) == slot], before)
+            if lost is None:
                 self._elsewhere[slot] = node
         if lost is not None:  # without the lock: another thread may have the session's lock, and wait for this one
             raise session.lose(lost)
-        for each in [each for each in before.wakes.bases if slot_of(each) == slot]:
-            before.wakes.forget(each)
-            self.find(each)
         session.reassure()
         return node
+
+    def _listen_to(self, node: Node, bases: list[bytes], before: Node) -> str | None:
+        """Listen there, before this process makes a call there: functions take a session that does not listen for dead,
+        a second later. Returns why the session is over, if it is."""
+        for base in bases:
+            before.wakes.forget(base)
+            try:
+                node.wakes.listen(base)
+            except Restarted:
+                return RESTARTED
+            except (ServerGoneError, Refused):
+                self.find(base)
+        return None
 
     def _why_lost(self, before: Node, node: Node) -> str | None:
         """Why the session is over, if the `node` has the slot not by a move, but in the place of the node that had it
@@ -188,9 +203,8 @@ class Moves:
         """
         try:
             connection = node.address.connect()
-        except Restarted as other:
-            node.address.run_id = other.run_id
-            return "the server was restarted, or another has taken its place"
+        except Restarted:
+            return RESTARTED
         try:
             send(connection, pack(b"CLUSTER", b"NODES"))
             said = bytes(connection.read_response(disable_decoding=True))
@@ -209,7 +223,7 @@ class Moves:
 
     def again(self, request: Request, refusal: Refused) -> None:
         """Have a request of a task sent again, to the node that serves it, by a thread that may wait."""
-        with self._lock:
+        with self._resends:
             if self._closed:
                 request.done(self._session.reason())
                 return
@@ -246,7 +260,7 @@ class Moves:
 
     def close(self) -> None:
         """End the thread, after the session."""
-        with self._lock:
+        with self._resends:
             self._closed = True
             self._redirected.put((None, None))
 

@@ -39,6 +39,7 @@ from sharedkit.redis.node import Lane, Node
 from sharedkit.redis.operation import Kept, Operation, Use, Wait, kept
 from sharedkit.redis.refusals import Refused, refused
 from sharedkit.redis.scripts import MOST_LOADS, function, library
+from sharedkit.redis.wakes import RESTARTED
 
 __all__ = ["INHERITED", "Session"]
 
@@ -356,9 +357,8 @@ class Session:
         """A connection to that server."""
         try:
             connection = node.address.connect()
-        except Restarted as other:
-            node.address.run_id = other.run_id
-            raise self.lose("the server was restarted, or another has taken its place") from None
+        except Restarted:  # the next session takes the new server, once no thread can use this one any more
+            raise self.lose(RESTARTED) from None
         self.connections.add(connection)
         return connection
 

@@ -14,15 +14,16 @@ from typing import Any
 from redis import exceptions
 
 from sharedkit._core.background import background
-from sharedkit.errors import LeaseLostError, ServerGoneError, SharedkitError
+from sharedkit.errors import ServerGoneError, SharedkitError
 from sharedkit.redis.address import LOST, Address, Restarted, pack, send
 from sharedkit.redis.asker import Asker
 from sharedkit.redis.refusals import Refused, refused_connection
 from sharedkit.redis.url import Place
 
-__all__ = ["Wakes"]
+__all__ = ["RESTARTED", "Wakes"]
 
 AGAIN = 0.2  # seconds between two attempts to reach a server
+RESTARTED = "the server was restarted, or another has taken its place"
 
 
 class Asked:
@@ -99,14 +100,11 @@ class Wakes:
         return base + b":session:" + self._session.sid
 
     def listen(self, base: bytes) -> None:
-        """Wait until the node reports about that structure. Raises Refused, LeaseLostError, and as `begin` does."""
+        """Wait until the node reports about that structure. Raises Refused, and as `begin` does."""
         with self._lock:
             self.bases.add(base)
             if self.connection is None:
-                try:
-                    self.begin()
-                except Restarted:
-                    raise self._lose() from None
+                self.begin()
             asked = self._asked.setdefault(base, Asked())
             with suppress(*LOST):  # the thread that reads subscribes again
                 send(self.connection, pack(b"SSUBSCRIBE", self._channel(base)))
@@ -176,9 +174,6 @@ class Wakes:
                 if connection is None:
                     return
 
-    def _lose(self) -> LeaseLostError:
-        return self._session.lose("the server was restarted, or another has taken its place")
-
     def _take(self, message: Any) -> None:
         what = message[0]
         if what in (b"message", b"smessage"):
@@ -200,9 +195,8 @@ class Wakes:
         while session.over is None:
             try:
                 connection = self._subscribe()
-            except Restarted as other:
-                self._address.run_id = other.run_id
-                self._lose()
+            except Restarted:
+                session.lose(RESTARTED)
                 return None
             except SharedkitError:
                 if session.moves is not None and not session.moves.look_for(self):
