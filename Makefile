@@ -5,6 +5,7 @@
 #   make test-all   the tests on every Python here, with a table   (tools/interpreters.sh gets more of them)
 #   make test-redis the tests of the placement redis, on the Valkey server of PyPI and, if redis-server is installed, on it
 #                   and on a cluster of three
+#   make test-ray   the tests of executors on a Ray cluster, which is installed for them
 #   make test-dask  the tests of executors on a Dask cluster; they take two minutes, and Dask is installed for them
 #   make stress     the slow soaks and the complete kill sweeps
 #   make lint       ruff and cython-lint
@@ -21,7 +22,7 @@
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help compare test test-all test-redis test-dask stress lint types bench docs docs-serve kernel dist build clean
+.PHONY: help compare test test-all test-redis test-dask test-ray stress lint types bench docs docs-serve kernel dist build clean
 
 ifdef PYTHON
 VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)' 2>/dev/null || echo none)
@@ -67,6 +68,9 @@ test-redis: $(VENV)/with-test $(VENV)/with-compare
 
 test-dask: $(VENV)/with-test $(VENV)/with-compare $(VENV)/with-dask
 	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests/conformance/test_executor.py tests/conformance/test_executor_dask.py) -k dask
+
+test-ray: $(VENV)/with-test $(VENV)/with-compare $(VENV)/with-ray
+	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests/conformance/test_executor.py tests/conformance/test_executor_ray.py) -k ray
 
 stress: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types
 	@"$(PY)" -m pytest -m stress $(or $(ARGS),tests)

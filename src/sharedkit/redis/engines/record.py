@@ -20,7 +20,7 @@ Where = tuple[str, str, float, float, bytes]
 
 
 class Owner(NamedTuple):
-    """The Dask worker that has begun a call."""
+    """The worker of the engine that has begun a call."""
 
     pid: int
     address: str
@@ -54,6 +54,10 @@ class CallRecord(Structure):
     def retract(self, numbers: Iterable[int]) -> set[int]:
         """Let no worker begin these calls; the answer are those that one has begun."""
         return {int(each) for each in self._read(b"retract", _text(numbers))}
+
+    def hosts(self) -> list[str]:
+        """The addresses of the workers that have entered."""
+        return [bytes(each).decode("utf-8", "surrogateescape") for each in self._read(b"hosts")]
 
     def owner(self, number: int) -> Owner | None:
         """Who has begun the call, None if nobody has."""
@@ -90,6 +94,10 @@ class RecordOfWorker:
     def start(self) -> bytes:
         """What the executor has pickled for its workers; empty if the executor is gone."""
         return bytes(self._ask(b"start"))
+
+    def enter(self, address: str) -> None:
+        """Have the executor know this worker by that address."""
+        self._ask(b"enter", address.encode("utf-8", "surrogateescape"), shrinks=False)
 
     def exists(self) -> bool:
         """Whether the executor still exists."""
