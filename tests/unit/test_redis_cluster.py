@@ -236,6 +236,29 @@ def test_a_process_that_only_holds_a_lock_keeps_it_when_the_slot_moves(ctx: Any,
     lock.release()
 
 
+def test_a_slot_that_moves_in_one_step_is_followed_too(ctx: Any, cluster: Cluster) -> None:
+    """Valkey 9 moves a slot as a whole: the nodes answer MOVED, and never TRYAGAIN."""
+    lock = ctx.Lock(name="at once")
+    move = Move(cluster, key_of(lock))
+    try:
+        lock.acquire()
+        wait = Task(lock.acquire)
+        until(lambda: lock.statistics().waiting == 1)
+        slots = ("SLOTSRANGE", move.slot, move.slot, "NODE", move.target.ident())
+        try:
+            move.source.ask("CLUSTER", "MIGRATESLOTS", *slots)
+        except Exception as why:
+            assert "unknown subcommand" in str(why).lower()
+            pytest.skip("this server moves slots key by key")
+        until(lambda: cluster.owner(key_of(lock)).port == move.target.port)
+        time.sleep(1.5)
+        assert (lock.statistics().owner_died, wait.done) == (False, False)
+    finally:
+        lock.release()
+    assert wait.result() is True
+    lock.release()
+
+
 def test_elements_that_are_written_while_the_slot_moves_are_whole(ctx: Any, cluster: Cluster) -> None:
     large = np.arange(1_000_000)
     array = ctx.Array(large.shape, large.dtype, name="m array")

@@ -1,6 +1,7 @@
 -- The common beginning of every function library, after one_server.lua or cluster.lua: which session asks and whether it
 -- lives, what its lane was answered last, and how a thing is granted to a wait. The structure's own part comes next, then
--- life.lua, and epilogue.lua last; `scripts.py` joins them. The server makes the functions and tables once, when it loads the library. So variables
+-- life.lua, and epilogue.lua last; `scripts.py` joins them.
+-- The server makes the functions and tables once, when it loads the library. So variables
 -- outside of functions keep their values from call to call: what belongs to one call is set by `begin_call`, or by the
 -- structure's `begin_call`.
 --
