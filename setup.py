@@ -35,6 +35,8 @@ MODULES = [
     module("sharedkit.shm._codec"),
     module("sharedkit.shm._stalls"),
     module("sharedkit.shm._queue"),
+    module("sharedkit.shm._stream_reader"),
+    module("sharedkit.shm._stream"),
     module("sharedkit.shm._waiting"),
     module("sharedkit.shm._lock"),
     module("sharedkit.shm._semaphore"),
@@ -52,6 +54,7 @@ MODULES = [
     module("sharedkit.thread._waiters"),
     module("sharedkit.thread._queue"),
     module("sharedkit.thread._ranking"),
+    module("sharedkit.thread._stream"),
     module("sharedkit.thread._table"),
     module("sharedkit.hashing._batch", depends=tuple(sorted(glob("ext/hash/*.h")))),
     module(

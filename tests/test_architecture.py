@@ -199,6 +199,7 @@ def test_compiled_modules_use_no_tricks_of_the_preprocessor(path: Path) -> None:
 
 ROOT_OF_THE_PACKAGE = {
     "__init__.py", "__main__.py", "context.py", "errors.py", "py.typed", "segments.py", "statistics.py",
+    "waiting.py",
     "_core", "_pyinstaller", "aio", "commands", "compare", "executors", "hashing", "manager", "protocols", "redis",
     "shm", "thread",
 }  # fmt: skip
@@ -213,7 +214,7 @@ LAYERS = (
     r"shm\.(?!executor$).*",
     r"executors(\..*)?",
     r"shm(\.executor)?|thread(\..*)?|manager(\..*)?|redis(\..*)?|protocols(\..*)?",
-    r"context",
+    r"context|waiting",
     r"|_pyinstaller(\..*)?",  # the package itself
     r"compare(\..*)?",
     r"commands(\..*)?",
@@ -297,8 +298,8 @@ PLACEMENTS = ("thread", "shm", "manager", "redis")
 # The compiled classes of shm work in any memory, and `thread` binds them to memory of the process (sk_private.h).
 # `thread` uses nothing else of shm.
 BOUND_BY_THREAD = {
-    "_array", "_barrier", "_condition", "_counter", "_event", "_lock", "_rwlock", "_semaphore", "_value", "_waiting",
-    "counter",
+    "_array", "_barrier", "_condition", "_counter", "_event", "_lock", "_rwlock", "_semaphore", "_stalls",
+    "_stream", "_stream_kernel", "_stream_reader", "_value", "_waiting", "counter",
 }  # fmt: skip
 
 

@@ -45,8 +45,10 @@ from sharedkit.shm import (
     Semaphore,
     Set,
     SimpleQueue,
+    Stream,
     Value,
 )
+from sharedkit.waiting import await_, wait
 
 if _TYPE_CHECKING:
     from sharedkit import hashing as hashing
@@ -94,12 +96,15 @@ __all__ = [
     "SharedkitError",
     "ShutDown",
     "SimpleQueue",
+    "Stream",
     "UntrustedSegmentError",
     "Value",
     "WorkerDied",
     "attach",
+    "await_",
     "get_context",
     "register_key",
+    "wait",
 ]
 
 __version__ = "0.1.0"

@@ -9,7 +9,7 @@ from importlib import import_module
 from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, overload
 
-from sharedkit._core.unsupported import IN_SHARED_MEMORY
+from sharedkit._core.unsupported import ABSENT
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -50,11 +50,12 @@ class Context:
     Semaphore: type[protocols.Semaphore] = field(init=False)
     Set: type[protocols.Set] = field(init=False)
     SimpleQueue: type[protocols.Queue[Any]] = field(init=False)
+    Stream: type[protocols.Stream[Any]] = field(init=False)
     Value: type[protocols.Value] = field(init=False)
     attach: Callable[[str], Any] = field(init=False)
 
     def __post_init__(self, placement: ModuleType | manager.Placement | redis.Placement) -> None:
-        absent = IN_SHARED_MEMORY if self.method == "shm" else ()
+        absent = ABSENT.get(self.method, ())
         for each in fields(self):
             if not each.init and each.name not in absent:
                 object.__setattr__(self, each.name, getattr(placement, each.name))
@@ -62,7 +63,7 @@ class Context:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            why = IN_SHARED_MEMORY.get(name, f"{type(self).__name__!r} object has no attribute {name!r}")
+            why = ABSENT.get(self.method, {}).get(name, f"{type(self).__name__!r} object has no attribute {name!r}")
             raise AttributeError(why, name=name, obj=self)
 
     def __enter__(self) -> Self:
@@ -102,7 +103,7 @@ class ManagerContext(Context):
     def __post_init__(self, placement: ModuleType | manager.Placement | redis.Placement) -> None:
         object.__setattr__(self, "server", placement)
         for each in fields(Context):
-            if not each.init:
+            if not each.init and each.name not in ABSENT["manager"]:
                 object.__setattr__(self, each.name, getattr(placement, each.name))
 
     @property

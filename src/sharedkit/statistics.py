@@ -29,6 +29,8 @@ __all__ = [
     "QueueStatistics",
     "RWLockStatistics",
     "SemaphoreStatistics",
+    "StreamReaderState",
+    "StreamStatistics",
 ]
 
 QueueState = Literal["open", "shutdown", "shutdown-immediate"]
@@ -223,3 +225,36 @@ class ExecutorStatistics:
     pending: int
     running: int
     deaths: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReaderState:
+    """One reader of a stream: its process, the number of the next message that it reads, how many messages it is
+    `behind` the newest one, and how many it has lost so far."""
+
+    pid: int
+    position: int
+    behind: int
+    lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatistics:
+    """One stream.
+
+    `shape` and `dtype` of its arrays are None if messages are any objects. It keeps `slots` messages, has `length` of
+    them now, and has had `published` in all. `capacity_bytes`: memory for messages now; None if they are plain objects.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...] | None
+    dtype: str | None
+    overflow: Literal["overwrite", "block"]
+    slots: int
+    length: int
+    published: int
+    capacity_bytes: int | None
+    readers: tuple[StreamReaderState, ...]
+    state: QueueState
+    attached: tuple[int, ...]

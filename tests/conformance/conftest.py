@@ -18,7 +18,7 @@ from conformance.kind import Kind
 from conformance.subjects import Subject
 from conformance.watchdog import until
 
-from sharedkit._core.unsupported import IN_SHARED_MEMORY
+from sharedkit._core.unsupported import ABSENT
 
 TRAFFIC = ("test_processes_traffic.py", "test_sync_processes.py")
 BY_FIXTURE = {**subjects.BY_FIXTURE, **subjects_sync.BY_FIXTURE}
@@ -60,8 +60,8 @@ def _skip_what_is_absent(item: pytest.Item) -> None:
     kind, subject = params.get("kind"), params.get("subject")
     if isinstance(kind, Kind) and isinstance(subject, Subject):
         method = subject.name.partition(" ")[0]
-        if method == "shm" and kind.cls in IN_SHARED_MEMORY:
-            item.add_marker(pytest.mark.skip(reason=IN_SHARED_MEMORY[kind.cls]))
+        if kind.cls in ABSENT.get(method, ()):
+            item.add_marker(pytest.mark.skip(reason=ABSENT[method][kind.cls]))
         if method == "redis" and subject.absent is None:
             from sharedkit.redis.placement import MISSING
 
@@ -120,6 +120,7 @@ make_array = _makes()
 make_dict = _makes()
 make_set = _makes()
 make_value = _makes()
+make_stream = _makes()
 make_executor = _makes()
 make_rlock = _makes()
 make_semaphore = _makes()

@@ -13,7 +13,8 @@ class Kind:
     structure that differs in an argument that must be equal.
 
     If it `closes`, a `with` block closes the handle; if not, the block takes the lock or permit. A change that is not
-    `lasting` ends with the process that made it, or with its last handle: no lock stays held for a dead process.
+    `lasting` ends with the process that made it, or with its last handle: no lock stays held for a dead process. If it
+    `ends`, `close()` of one handle ends the structure for all.
     """
 
     name: str
@@ -25,3 +26,4 @@ class Kind:
     others: tuple[Callable[..., Any], ...]
     closes: bool = True
     lasting: bool = True
+    ends: bool = False

@@ -57,6 +57,10 @@ def change_value(handle: Any) -> None:
     handle.value += 1
 
 
+def stream(context: Any, **options: Any) -> Any:
+    return context.Stream(slots=5, **options)
+
+
 VALUE_USES = (
     lambda h: h.value,
     lambda h: setattr(h, "value", 1),
@@ -162,6 +166,41 @@ KINDS = (
         lambda h: h.qsize(),
         QUEUE_USES,
         (lambda context, **options: context.PriorityQueue(6, **options), queue),
+    ),
+    Kind(
+        "stream",
+        "Stream",
+        stream,
+        lambda h: h.put("message"),
+        lambda h: h.published,
+        (
+            lambda h: h.put(1),
+            lambda h: h.put_nowait(1),
+            lambda h: h.aput(1),
+            lambda h: h.write(),
+            lambda h: h.awrite(),
+            lambda h: h.reader(),
+            lambda h: h.readers(),
+            lambda h: len(h),
+            lambda h: h.published,
+            lambda h: h.slots,
+            lambda h: h.slot_bytes,
+            lambda h: h.overflow,
+            lambda h: h.max_readers,
+            lambda h: h.shape,
+            lambda h: h.dtype,
+            lambda h: h.is_shutdown,
+            lambda h: h.shutdown(),
+        ),
+        (
+            lambda context, **options: context.Stream(slots=6, **options),
+            lambda context, **options: context.Stream(slots=5, overflow="block", **options),
+            lambda context, **options: context.Stream((2, 3), "i4", slots=5, **options),
+            lambda context, **options: context.Stream(slots=5, max_readers=3, **options),
+            counter,
+            queue,
+        ),
+        ends=True,
     ),
     Kind(
         "array",

@@ -94,10 +94,11 @@ class Left:
         if closed:
             self.loop.close()
 
-    def run_until(self, condition: Callable[[], bool]) -> None:
-        """Run until the condition holds, which the tasks must bring about; none of them ends meanwhile."""
+    def run_until(self, condition: Callable[[], bool], *, may_end: bool = False) -> None:
+        """Run until the condition holds, which the tasks must bring about; none of them ends meanwhile, unless they
+        `may_end`."""
         self.loop.run_until_complete(asyncio.wait_for(eventually(condition), LIMIT))
-        assert not any(task.done() for task in self.tasks)
+        assert may_end or not any(task.done() for task in self.tasks)
 
     def go_on(self) -> Any:
         """Run the loop again until its tasks end, and return their results."""

@@ -288,6 +288,11 @@ SETS = (
     Subject("set", set, NOT_OURS | ONE_PROCESS | {"insertion": "sharedkit's own promise"}),
 )
 
+STREAMS = (
+    Subject("thread", THREAD.Stream, ONE_PROCESS),
+    Subject("shm", SHM.Stream, MANY_PROCESSES, lambda method: SHM.Stream),
+)
+
 BY_FIXTURE = {
     "make_executor": EXECUTORS,
     "make_queue": QUEUES,
@@ -299,5 +304,6 @@ BY_FIXTURE = {
     "make_dict": DICTS,
     "make_set": SETS,
     "make_value": VALUES,
+    "make_stream": STREAMS,
     "context": CONTEXTS,
 }

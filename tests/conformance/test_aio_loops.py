@@ -78,13 +78,23 @@ def test_a_notification_is_not_lost_to_a_wait_left_behind(kit: Kit, leave: Calla
         async with c:
             await c.await_()
 
-    def wait_here() -> bool:
+    def wait_here(holds: threading.Event) -> bool:
         with c:
+            holds.set()
             return bool(c.wait(60))
 
-    leave(wait(), ready=lambda: c.statistics().waiting == 1)
-    thread = Task(wait_here)
-    until(lambda: c.statistics().waiting == 2)
+    while True:
+        leave(wait(), ready=lambda: c.statistics().waiting == 1)
+        holds = threading.Event()
+        thread = Task(wait_here, holds)
+        assert holds.wait(60)
+        with c:  # the thread has released the lock: it waits
+            both_wait = c.statistics().waiting == 2
+        if both_wait:
+            break
+        with c:  # too slow: a condition ends the wait of a loop that has not run for 50 ms
+            c.notify()
+        assert thread.result() is True
     for _ in range(2):  # in shared memory the first may go to the wait that was left behind
         with c:
             c.notify()

@@ -9,7 +9,7 @@ import pickle
 import secrets
 import weakref
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from conformance.kinds import KINDS, Kind
 import sharedkit as sk
 
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+GOING_ON = [kind for kind in KINDS if not kind.ends]
 
 
 @pytest.fixture
@@ -218,7 +219,7 @@ def test_every_use_after_close_is_a_value_error(context: Any, kind: Kind) -> Non
     assert issubclass(sk.ClosedError, ValueError)
 
 
-@each_kind
+@pytest.mark.parametrize("kind", GOING_ON, ids=lambda kind: kind.name)
 def test_closing_one_handle_leaves_the_others_open(context: Any, kind: Kind) -> None:
     one = kind.make(context)
     with closing(context.attach(one.name)) as two:
@@ -325,12 +326,12 @@ def test_a_handle_of_the_thread_placement_cannot_leave_its_process(context: Any,
 @each_kind
 @pytest.mark.needs("processes")
 def test_a_pickled_handle_opens_the_same_structure(context: Any, kind: Kind) -> None:
-    with closing(kind.make(context)) as one:
+    with closing(kind.make(context)) as one, ExitStack() as handles:
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-            with closing(pickle.loads(pickle.dumps(one, protocol))) as two:
-                assert type(two) is type(one)
-                kind.change(two) if protocol < 4 else None
-                assert kind.look(two) == kind.look(one)
+            two = handles.enter_context(closing(pickle.loads(pickle.dumps(one, protocol))))
+            assert type(two) is type(one)
+            kind.change(two) if protocol < 4 else None
+            assert kind.look(two) == kind.look(one)
 
 
 @each_kind

@@ -47,7 +47,8 @@ def test_the_parent_may_drop_its_handle_right_after_start(context: Any, kind: Ki
         kind.change(model)
         expected = kind.look(model)
     child = Child(start_method, children.change, kind.name, handle)
-    handle.close()
+    if not kind.ends:
+        handle.close()
     del handle
     assert child.result() == expected
 

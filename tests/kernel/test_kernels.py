@@ -24,6 +24,7 @@ PROGRAMS = (
     "mutex",
     "bounded",
     "watch",
+    "stream",
 )
 WATCHDOG = 600
 ARM_CC, ARM_RUN = "aarch64-linux-gnu-gcc", "qemu-aarch64"

@@ -1,6 +1,9 @@
 /* Waits put aside. Loops that never sleep in a wait have together more waits than the system can sleep on at once; one
  * thread watches the words of all of them; other threads wait as usual. All want the permits of one semaphore. No
- * permit is lost or taken twice, and no wait is forgotten, even if waits are cancelled at any time. */
+ * permit is lost or taken twice, and no wait is forgotten, even if waits are cancelled at any time.
+ *
+ * Then waits that last: more than several banks hold, for words of their own. Each word is changed once, with a wake-up
+ * or without one, and each wait ends. */
 #include "harness.h"
 #include "structures/sk_semaphore.h"
 #include "core/sk_watch.h"
@@ -42,8 +45,11 @@ static void hold_one(sk_semaphore *p) {
 static void *watcher(void *nothing) {
     (void)nothing;
     for (;;) {
-        bool fired = sk_watch_wait(&watch, UINT64_MAX);
-        if (!fired) return NULL;
+        bool fired = sk_watch_wait(&watch, UINT64_MAX, UINT64_MAX);
+        if (!fired) {
+            sk_watch_dismiss(&watch);
+            return NULL;
+        }
         wait *w;
         while ((w = sk_watch_take(&watch)) != NULL) {
             loop *l = w->of;
@@ -118,6 +124,63 @@ static void *run(void *which) {
     return NULL;
 }
 
+/* --- waits that last ------------------------------------------------------------------------------------- */
+
+#define LASTING 400
+#define SLICE_NS 5000000u
+
+static struct lasting {
+    wait of;
+    uint32_t word;
+    uint32_t done;
+} lasting[LASTING];
+static loop keeper;
+
+static void put_aside(struct lasting *x) {
+    uint32_t seen = sk_load32_acquire(&x->word);
+    if (seen != 0) {
+        sk_store32_release(&x->done, 1);
+        return;
+    }
+    x->of.node.what = (sk_aside){.word = &x->word, .seen = seen, .until = sk_now_ns() + SLICE_NS, .limit = UINT64_MAX};
+    x->of.node.whose = &x->of;
+    sk_store32_release(&x->of.mail, 0);
+    sk_watch_add(&watch, &x->of.node);
+}
+
+/* What a loop does: look again at what was fired; now and then also at something else. */
+static void *keep(void *nothing) {
+    (void)nothing;
+    for (int i = 0; i < LASTING; i++) {
+        lasting[i].of.of = &keeper;
+        put_aside(&lasting[i]);
+    }
+    for (uint32_t left = LASTING; left > 0;) {
+        uint32_t seen = sk_load32_acquire(&keeper.mail);
+        left = 0;
+        for (int i = 0; i < LASTING; i++) {
+            struct lasting *x = &lasting[i];
+            if (sk_load32_acquire(&x->done)) continue;
+            left++;
+            if (!sk_load32_acquire(&x->of.mail) && random_u64(&keeper.seed) % 1024 != 0) continue;
+            sk_watch_remove(&watch, &x->of.node);
+            put_aside(x);
+        }
+        if (left > 0) sk_sleep_on(&keeper.mail, seen, 1000000);
+    }
+    return NULL;
+}
+
+static void change_words(uint64_t seed) {
+    uint32_t covered = 0;
+    while (sk_watch_count(&watch, &covered) < LASTING || covered == 0) sk_nap(1000000);
+    for (int i = 0; i < LASTING; i++) {
+        sk_store32_seq_cst(&lasting[i].word, 1);
+        if (random_u64(&seed) % 2) sk_wake(&lasting[i].word, 1);
+        if (random_u64(&seed) % 16 == 0) sk_nap(1000000);
+    }
+}
+
 static void *take_and_give(void *nothing) {
     (void)nothing;
     sk_segment s;
@@ -144,13 +207,17 @@ int main(int argc, char **argv) {
     create(&s, &plan);
     until = deadline_in(opt.millis);
     sk_watch_init(&watch, opt.polling);
-    CHECK(!sk_watch_wait(&watch, sk_now_ns()));
+    CHECK(!sk_watch_wait(&watch, sk_now_ns(), UINT64_MAX));
     hire(&eye, watcher, NULL);
     for (int i = 0; i < LOOPS; i++) {
         loops[i].seed = opt.seed + (uint64_t)i;
         hire(&c, run, &loops[i]);
     }
     for (int i = 0; i < SYNC; i++) hire(&c, take_and_give, NULL);
+    gather(&c);
+    keeper.seed = opt.seed;
+    hire(&c, keep, NULL);
+    change_words(opt.seed);
     gather(&c);
     sk_watch_end(&watch);
     gather(&eye);

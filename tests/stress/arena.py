@@ -32,6 +32,7 @@ from stress import (
     operations_lock,
     operations_queue,
     operations_rwlock,
+    operations_stream,
     operations_sync,
     operations_words,
 )
@@ -76,6 +77,7 @@ PLAIN: dict[str, type[Operation]] = {
     "Counters.add": operations_words.AddInGroup,
     "Counter.exchange": operations_words.Exchange,
     "Counter.compare_exchange": operations_words.CompareExchange,
+    **operations_stream.STREAMS,
     **operations_array.ARRAY,
     **operations_lock.LOCKS,
     **operations_family.FAMILY,

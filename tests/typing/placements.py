@@ -25,6 +25,7 @@ in_threads: tuple[
     type[protocols.RawValue],
     type[protocols.Semaphore],
     type[protocols.Set],
+    type[protocols.Stream[Any]],
     type[protocols.Value],
 ] = (
     thread.Array,
@@ -45,6 +46,7 @@ in_threads: tuple[
     thread.RawValue,
     thread.Semaphore,
     thread.Set,
+    thread.Stream,
     thread.Value,
 )
 
@@ -65,6 +67,7 @@ in_shared_memory: tuple[
     type[protocols.RawValue],
     type[protocols.Semaphore],
     type[protocols.Set],
+    type[protocols.Stream[Any]],
     type[protocols.Value],
 ] = (
     shm.Array,
@@ -83,6 +86,7 @@ in_shared_memory: tuple[
     shm.RawValue,
     shm.Semaphore,
     shm.Set,
+    shm.Stream,
     shm.Value,
 )
 

@@ -17,8 +17,10 @@ KEY = b"the key of this test"
 
 
 @contextmanager
-def served(*address: str, key: Path | None = None, **options: Any) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """A server started by the command line, and the address that it prints."""
+def served(
+    *address: str, key: Path | None = None, limit: float = LIMIT, **options: Any
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server started by the command line, and the address that it prints. It is killed after `limit` seconds."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sharedkit", "serve", "--address", *address],
         stdout=subprocess.PIPE,
@@ -27,7 +29,7 @@ def served(*address: str, key: Path | None = None, **options: Any) -> Iterator[t
         env={**os.environ, "PYTHONUNBUFFERED": "1", "SHAREDKIT_AUTHKEY": KEY.decode()},
         **options,
     )
-    watchdog = threading.Timer(LIMIT, process.kill)
+    watchdog = threading.Timer(limit, process.kill)
     watchdog.start()
     try:
         assert process.stdout is not None

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import sharedkit as sk
@@ -67,32 +68,44 @@ def interrupted(url: str, what: str) -> None:
     """Wait three times, until a SIGINT ends the wait; print how many waiters are counted; then wait with success."""
     ctx = context(url)
     queue, lock, semaphore, event, full = ctx.Queue(), ctx.Lock(), ctx.Semaphore(0), ctx.Event(), ctx.Queue(1)
+    rlock, bounded, array, value = ctx.RLock(), ctx.BoundedSemaphore(1), ctx.Array(1, "i8"), ctx.Value("i")
     lock.acquire()
     full.put(1)
-    waits = {
-        "get": (queue.get, lambda: queue.put(1)),
-        "get_many": (queue.get_many, lambda: queue.put(1)),
-        "put": (lambda: full.put(2), full.get),
-        "acquire": (lock.acquire, lock.release),
-        "permit": (semaphore.acquire, semaphore.release),
-        "wait": (event.wait, event.set),
-        "join": (lambda: full.join(), full.task_done),
-    }
-    wait, give = waits[what]
-    for _ in range(3):
-        say("waits")
-        try:
-            wait()
-        except KeyboardInterrupt:
-            say("interrupted")
-    waiting = [
-        queue.statistics().waiting_getters, full.statistics().waiting_putters, lock.statistics().waiting,
-        semaphore.statistics().waiting, event.statistics().waiting,
-    ]  # fmt: skip
-    say("left", *waiting)
-    give()
-    wait()
-    say("done")
+    bounded.acquire()
+    with ThreadPoolExecutor(1) as other:  # an RLock belongs to its thread
+        for each in (rlock, array.lock, value):
+            assert other.submit(each.acquire).result()
+        waits: dict[str, tuple[Any, Any]] = {
+            "get": (queue.get, lambda: queue.put(1)),
+            "get_many": (queue.get_many, lambda: queue.put(1)),
+            "put": (lambda: full.put(2), full.get),
+            "put_many": (lambda: full.put_many([2]), full.get),
+            "acquire": (lock.acquire, lock.release),
+            "acquire an RLock": (rlock.acquire, lambda: other.submit(rlock.release).result()),
+            "permit": (semaphore.acquire, semaphore.release),
+            "bounded permit": (bounded.acquire, bounded.release),
+            "wait": (event.wait, event.set),
+            "join": (lambda: full.join(), full.task_done),
+            "lock of an array": (array.lock.acquire, lambda: other.submit(array.lock.release).result()),
+            "lock of a value": (value.acquire, lambda: other.submit(value.release).result()),
+            "value": (lambda: value.value, lambda: other.submit(value.release).result()),
+        }
+        wait, give = waits[what]
+        for _ in range(3):
+            say("waits")
+            try:
+                wait()
+            except KeyboardInterrupt:
+                say("interrupted")
+        waiting = [
+            queue.statistics().waiting_getters, full.statistics().waiting_putters, lock.statistics().waiting,
+            semaphore.statistics().waiting, event.statistics().waiting, rlock.statistics().waiting,
+            bounded.statistics().waiting, value.lock.statistics().waiting, array.lock.statistics().waiting,
+        ]  # fmt: skip
+        say("left", *waiting)
+        give()
+        wait()
+        say("done")
 
 
 def cancelled(url: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import sharedkit as sk
 from sharedkit import manager, protocols, segments, shm, thread
-from sharedkit._core.unsupported import IN_SHARED_MEMORY
+from sharedkit._core.unsupported import ABSENT
 from sharedkit.context import Context
 
 CLASSES = (
@@ -25,6 +25,7 @@ CLASSES = (
     "Set",
     "Value",
     "RawValue",
+    "Stream",
     "Lock",
     "RLock",
     "Semaphore",
@@ -37,8 +38,8 @@ CLASSES = (
 
 
 def offered(method: str | None) -> list[str]:
-    """The classes that this placement offers; asking shared memory for any other is an error."""
-    return [name for name in CLASSES if method in ("thread", "manager") or name not in IN_SHARED_MEMORY]
+    """The classes that this placement offers; asking it for any other is an error."""
+    return [name for name in CLASSES if name not in ABSENT.get(method or "shm", ())]
 
 
 @pytest.mark.parametrize("method", ["thread", "shm", "manager"])
@@ -122,7 +123,7 @@ def _promised(protocol: type) -> dict[str, object]:
 @pytest.mark.parametrize("method", ["thread", "shm", "manager"])
 def test_every_promised_method_exists_and_is_documented(method: str, name: str) -> None:
     if name not in offered(method):
-        pytest.skip(IN_SHARED_MEMORY[name])
+        pytest.skip(ABSENT[method][name])
     cls = getattr(sk.get_context(method), name)
     for promise in _promised(getattr(protocols, name)):
         found = inspect.getattr_static(cls, promise)
@@ -133,4 +134,5 @@ def test_every_promised_method_exists_and_is_documented(method: str, name: str) 
 
 def test_each_placement_has_classes_of_its_own() -> None:
     for name in offered("shm"):
-        assert len({getattr(placement, name) for placement in (thread, shm, manager)}) == 3
+        there = [placement for placement in (thread, shm, manager) if hasattr(placement, name)]
+        assert len({getattr(placement, name) for placement in there}) == len(there) >= 2

@@ -50,12 +50,15 @@ EXPECTED = {
     "SharedkitError",
     "ShutDown",
     "SimpleQueue",
+    "Stream",
     "UntrustedSegmentError",
     "Value",
     "WorkerDied",
     "attach",
+    "await_",
     "get_context",
     "register_key",
+    "wait",
 }
 
 
@@ -143,7 +146,7 @@ print(sharedkit.__version__)
 print(*sorted(name for name in set(sys.modules) - before if "." not in name))
 late = ["sharedkit.hashing", "sharedkit.commands.entry", "sharedkit.manager", "sharedkit.thread",
         "sharedkit.shm.executor", "sharedkit.executors", "sharedkit.statistics", "sharedkit.aio.waiters", "asyncio",
-        "concurrent.futures.process", "multiprocessing.managers", "multiprocessing.connection"]
+        "concurrent.futures.process", "multiprocessing.managers", "multiprocessing.connection", "json"]
 print(*(name for name in late if name in sys.modules))
 from sharedkit import hashing
 print(hashing is sharedkit.hashing)

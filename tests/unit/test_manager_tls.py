@@ -492,6 +492,30 @@ def test_a_spawned_child_needs_a_context_of_its_own(
         assert said == "added" if knows else "wants TLS, and a handle carries no ssl.SSLContext: call" in said
 
 
+def know(address: Any, cert: str) -> None:
+    sk.get_context("manager", address=address, authkey=KEY, ssl=ssl.create_default_context(cafile=cert))
+
+
+def add(counter: Any, n: int) -> int:
+    return int(counter.add(n))
+
+
+def test_a_handle_reaches_a_worker_of_an_executor_whose_initializer_knows_the_certificate(
+    ctx: Any, address: tuple[str, int], certificate: Certificate
+) -> None:
+    with ctx.Counter() as hits, ctx.Executor(1, None, know, (address, str(certificate.cert))) as executor:
+        assert executor.submit(add, hits, 3).result(LIMIT) == 3
+        assert hits.value == 3
+
+
+def test_a_worker_of_an_executor_that_knows_no_certificate_says_where_to_tell_it(ctx: Any) -> None:
+    with ctx.Counter() as hits, ctx.Executor(1) as executor:
+        with pytest.raises(ServerMismatchError, match="in a worker of an Executor, by its initializer"):
+            executor.submit(add, hits, 3).result(LIMIT)
+        assert executor.submit(pow, 2, 5).result(LIMIT) == 32  # the worker goes on
+        assert hits.value == 0
+
+
 def test_a_context_with_ssl_is_not_pickled(ctx: Any) -> None:
     with pytest.raises(TypeError, match=r"call get_context\('manager', address=\.\.\., ssl=\.\.\.\) in the other"):
         pickle.dumps(ctx)

@@ -172,7 +172,13 @@ def test_a_client_that_was_stopped_past_its_lease_is_fenced_and_told(ctx: Any, s
     assert counter.value == 1
 
 
-@pytest.mark.parametrize("what", ["get", "get_many", "put", "acquire", "permit", "wait", "join"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "get", "get_many", "put", "put_many", "acquire", "acquire an RLock", "permit", "bounded permit", "wait", "join",
+        "lock of an array", "lock of a value", "value",
+    ],
+)  # fmt: skip
 def test_ctrl_c_ends_a_wait_that_has_taken_nothing(server: Server, what: str) -> None:
     with Child("interrupted", server.url, what) as child:
         for _ in range(3):
@@ -180,7 +186,7 @@ def test_ctrl_c_ends_a_wait_that_has_taken_nothing(server: Server, what: str) ->
             time.sleep(0.05)
             child.process.send_signal(signal.SIGINT)
             assert child.says() == "interrupted"
-        assert child.says() == "left 0 0 0 0 0"
+        assert child.says() == "left 0 0 0 0 0 0 0 0 0"
         assert child.says() == "done"
         assert child.process.wait(60) == 0
 

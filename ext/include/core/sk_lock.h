@@ -46,6 +46,7 @@ SK_COLD static inline int sk_lock_slow(sk_segment *s, uint32_t *word, uint64_t u
         }
         flag = SK_LOCK_WAITED;
         int rc = sk_park_slice(&s->waiter, word, seen, SK_LOCK_SLICE_NS, until);
+        sk_aside_briefly(); /* a caller may judge the holder after each slice: sk_stall.h */
         if (rc != SK_OK) return sk_lock_inherit(s, word, seen) ? SK_OWNER_DIED : rc;
     }
 }

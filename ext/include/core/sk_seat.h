@@ -85,14 +85,14 @@ static inline void sk_hidden_path(char hidden[SK_PATH], const char *path, const 
 
 /* Open the segment's file. Returns the descriptor, with the name that led to the file in `name`, or a negative
  * errno; -ENOENT: no name leads to it. The caller holds the fork lock until it has closed the descriptor. */
-static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
+static inline int sk_seats_open_as(const sk_seats *s, char name[SK_PATH], bool reads) {
     int fd = -ENOENT, reason = ENOENT;
     snprintf(name, SK_PATH, "%s", s->path);
     for (int hidden = 0; hidden < 2; hidden++) {
         if (hidden) sk_hidden_path(name, s->path, s->file);
         sk_file file;
         int retries = 0;
-        do fd = s->reads ? sk_file_open_to_read(name) : sk_file_open(name);
+        do fd = reads ? sk_file_open_to_read(name) : sk_file_open(name);
         while (fd >= 0 && sk_file_look(fd, &file) != 0 && retries++ < SK_CLOSED_RETRIES); /* another thread closed it */
         if (fd >= 0 && sk_same_file(file.id, s->file)) return fd;
         if (fd >= 0) sk_close_if_same_file(fd, file.id);
@@ -105,6 +105,12 @@ static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) {
     snprintf(trouble->path, SK_PATH, "%s", s->path);
     return -reason;
 }
+
+static inline int sk_seats_open(const sk_seats *s, char name[SK_PATH]) { return sk_seats_open_as(s, name, s->reads); }
+
+/* The same only to ask about locks: for reading. Closing such a descriptor tells no one that a seat may be free
+ * (sk_closings_add). */
+static inline int sk_seats_open_to_ask(const sk_seats *s, char name[SK_PATH]) { return sk_seats_open_as(s, name, true); }
 
 /* --- taking a seat ------------------------------------------------------------------------------- */
 
@@ -206,7 +212,7 @@ static inline int sk_asker_through(const sk_seats *s, bool anew) {
     char name[SK_PATH];
     if (p->asker >= 0 && !anew && sk_same_file(p->asker_file, s->file)) return p->asker;
     sk_process_close_asker(p);
-    int fd = sk_seats_open(s, name);
+    int fd = sk_seats_open_to_ask(s, name);
     if (fd < 0) return fd;
     memcpy(p->asker_file, s->file, sizeof p->asker_file);
     return p->asker = fd;
@@ -222,7 +228,7 @@ typedef struct sk_question {
 static inline void sk_question_put(void *at) {
     sk_question *question = at;
     char name[SK_PATH];
-    int fd = sk_seats_open(question->seats, name);
+    int fd = sk_seats_open_to_ask(question->seats, name);
     if (fd < 0) return;
     question->held = sk_file_holder(fd, SK_BYTES + question->seat, 1);
     sk_file_close(fd);

@@ -283,6 +283,18 @@ static inline void sk_free_memory(void *kept) {
     if (kept != NULL) sk_unmap(kept, SK_PAGE);
 }
 
+/* Under the fork lock: whether processes have the segment open, and none of them has the write lock. This only reads
+ * the file, so that closing it does not wake the waits at the segment (sk_watch.h). */
+static inline bool sk_segment_is_used(const char *path) {
+    sk_file file;
+    int fd = sk_file_open_to_read(path);
+    if (fd < 0) return false;
+    bool used = sk_file_look(fd, &file) == 0 && sk_file_holder(fd, SK_PRESENCE, 1) > 0 &&
+                !sk_file_held_alone(fd, SK_PRESENCE, 1) && sk_leads_to(fd, file.id);
+    sk_close_if_same_file(fd, file.id);
+    return used;
+}
+
 /* Remove the segment at `path` if it belongs to our user, no process is present and it is not persistent. Returns 1
  * if it was removed, 0 if it must stay, or a status. Reads the file by pread alone. `hidden`: the segment was unlinked
  * before, so it goes even if it is persistent. */
@@ -292,6 +304,10 @@ static inline int sk_segment_sweep(sk_process *process, const char *path, bool h
     if (sk_file_at(path, &file) == 0 && (file.uid != sk_uid() || !file.regular)) return 0;
     sk_private_lock(&process->fork_lock);
     void *kept = NULL;
+    if (sk_segment_is_used(path)) {
+        sk_private_unlock(&process->fork_lock);
+        return 0;
+    }
     int fd = sk_door(path, SK_TRUST_GROUP, &file, &h), rc = fd;
     if (fd >= 0) {
         bool may = file.uid == sk_uid() && (hidden || !(h.flags & SK_PERSIST));

@@ -39,6 +39,11 @@ static inline int sk_side_park(sk_segment *s, sk_side *d, uint32_t raised, uint6
     return sk_park_slice(&s->waiter, &d->event, raised, slice, until);
 }
 
+/* Sleep as sk_side_park does, but for a waiter that takes nothing: it gets no token. */
+static inline int sk_side_watch(sk_segment *s, sk_side *d, uint32_t raised, uint64_t until) {
+    return sk_park_slice(&s->waiter, &d->event, raised, SK_PARK_SLICE_NS, until);
+}
+
 /* End the wait: the waiter has got what it waited for, or waits no longer. */
 static inline void sk_side_end(const sk_segment *s, sk_side *d, sk_wait_state *wait) { sk_wait_state_end(s, &d->token, d->waiters, wait); }
 

@@ -35,6 +35,11 @@ typedef struct sk_aside {
     uint32_t *word;  /* NULL until the thread would sleep */
     uint32_t seen;   /* the thread would sleep while the word has this value */
     uint64_t until;  /* the latest end of that sleep (monotonic ns) */
+    uint64_t limit;  /* how long the sleep may last if somebody watches for deaths: the end of the wait. `until` if the
+                      * sleep must end then in any case */
+    uint32_t *also;  /* a word that changes when the wait can go on, even if the process that changed it died before the
+                      * wake-up; or NULL */
+    uint32_t also_seen;
 } sk_aside;
 
 static _Thread_local sk_aside *sk_put_aside; /* of this thread, while it must not sleep */
@@ -125,7 +130,7 @@ static inline int sk_poll_while(const uint32_t *word, uint32_t seen, uint64_t un
 static inline int sk_park(const sk_waiter *w, uint32_t *word, uint32_t seen, uint64_t until) {
     uint64_t now = sk_now_ns();
     if (__builtin_expect(sk_put_aside != NULL, 0) && now < until) {
-        *sk_put_aside = (sk_aside){word, seen, until};
+        *sk_put_aside = (sk_aside){.word = word, .seen = seen, .until = until, .limit = until};
         return SK_INTERRUPTED;
     }
     if (__builtin_expect(sk_load32_relaxed(&w->hasty), 0) && now < until) return SK_INTERRUPTED;
@@ -142,7 +147,27 @@ static inline int sk_park_slice(sk_waiter *w, uint32_t *word, uint32_t seen, uin
     uint64_t start = sk_now_ns(), end = start + slice;
     int rc = sk_park(w, word, seen, end < until ? end : until);
     if (sk_put_aside == NULL) sk_learn(w, sk_now_ns() - start);
+    else if (slice == SK_LOCK_SLICE_NS || slice == SK_PARK_SLICE_NS) sk_put_aside->limit = until;
     return rc == SK_TIMEOUT && end < until ? SK_INTERRUPTED : rc;
+}
+
+/* Whether what was put aside may go on, as far as words tell. */
+static inline bool sk_aside_changed(const sk_aside *aside) {
+    return sk_load32_seq_cst(aside->word) != aside->seen ||
+           (aside->also != NULL && sk_load32_seq_cst(aside->also) != aside->also_seen);
+}
+
+/* After sk_park_slice: what was put aside may go on when *word is not `seen`. */
+static inline void sk_aside_also(uint32_t *word, uint32_t seen) {
+    if (__builtin_expect(sk_put_aside == NULL, 1)) return;
+    sk_put_aside->also = word;
+    sk_put_aside->also_seen = seen;
+}
+
+/* After sk_park_slice: what was put aside must be called again when the slice is over, because something that is no
+ * word and no death may let it go on. */
+static inline void sk_aside_briefly(void) {
+    if (__builtin_expect(sk_put_aside != NULL, 0)) sk_put_aside->limit = sk_put_aside->until;
 }
 
 #define SK_EVERYBODY (1 << 30) /* for sk_wake */

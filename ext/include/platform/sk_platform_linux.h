@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -195,33 +196,55 @@ typedef struct sk_errand {
 /* Whether this thread has its own table of descriptors. */
 static _Thread_local bool sk_own_descriptors;
 
-/* A thread with its own table of descriptors: files that it closes stay open in the other threads. */
+/* Give the calling thread its own table of descriptors, which is empty: files that it opens are invisible to the other
+ * threads, and no other thread closes them. One call of close_range does it (Linux 5.9; containers that forbid unshare
+ * allow it). 0, or a negative errno. */
+static inline int sk_leave_descriptors(void) {
+    const long close_range = 436;
+    const unsigned int unshare_first = 2;
+    if (syscall(close_range, 0u, ~0u, unshare_first) != 0) {
+        if (syscall(SYS_unshare, CLONE_FILES) != 0) return -errno;
+        for (int fd = 0; fd < 1024; fd++) close(fd);
+    }
+    sk_own_descriptors = true;
+    return 0;
+}
+
 static inline void *sk_errand_thread(void *at) {
     sk_errand *errand = at;
-    if (syscall(SYS_unshare, CLONE_FILES) != 0) {
-        errand->rc = -errno;
-        return NULL;
-    }
-    const long close_range = 436; /* Linux 5.9 */
-    if (syscall(close_range, 0u, ~0u, 0u) != 0)
-        for (int fd = 0; fd < 1024; fd++) close(fd);
-    sk_own_descriptors = true;
-    errand->run(errand->with);
+    errand->rc = sk_leave_descriptors();
+    if (errand->rc == 0) errand->run(errand->with);
     return NULL;
 }
+
+/* A thread that runs no Python. It needs little stack; all signals are blocked in it, because a handler of the program
+ * expects to run in a thread of the program. */
+typedef pthread_t sk_thread_handle;
+
+static inline int sk_thread_start(sk_thread_handle *thread, void *(*run)(void *), void *with) {
+    const size_t stack = 1u << 20;
+    pthread_attr_t attr;
+    sigset_t all, before;
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, stack);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(thread, &attr, run, with);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+    return -rc;
+}
+
+static inline void sk_thread_join(sk_thread_handle thread) { pthread_join(thread, NULL); }
 
 /* Call run(with), which opens files, in a thread with its own table of descriptors, because this process has no
  * descriptor left. Returns 0 if it was called. */
 static inline int sk_with_descriptors(void (*run)(void *), void *with) {
     sk_errand errand = {run, with, 0};
-    pthread_t thread;
-    sigset_t all, before; /* no signal handler may run in the thread, where the program's descriptors are closed */
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    int rc = pthread_create(&thread, NULL, sk_errand_thread, &errand);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (rc != 0) return -rc;
-    pthread_join(thread, NULL);
+    sk_thread_handle thread;
+    int rc = sk_thread_start(&thread, sk_errand_thread, &errand);
+    if (rc != 0) return rc;
+    sk_thread_join(thread);
     return errand.rc;
 }
 
@@ -265,6 +288,45 @@ static inline int sk_file_holder(int fd, uint64_t from, uint64_t len) {
 static inline bool sk_file_held_alone(int fd, uint64_t from, uint64_t len) {
     struct flock range = sk_flock_of(F_RDLCK, from, len);
     return fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type != F_UNLCK;
+}
+
+/* --- closings: a file that could be written was closed for the last time ----------------------------- */
+
+/* A descriptor for notices of closings (inotify), or a negative errno; -EMFILE: this user has as many as allowed. */
+static inline int sk_closings_open(void) {
+    int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Ask for notices about this file: whenever the last descriptor and the last mapping of an open file that could write
+ * to it are gone. The system sends the notice immediately before it frees the locks of that open file. Returns the
+ * file's number in notices, always above 0 and the same for the same file; or a negative errno. -ENOSPC: this user has
+ * asked about as many files as allowed. */
+static inline int32_t sk_closings_add(int fd, const char *path) {
+    int number = inotify_add_watch(fd, path, IN_CLOSE_WRITE | IN_DONT_FOLLOW);
+    return number < 0 ? -errno : number;
+}
+
+/* Read the notices that have come, without waiting: the files' numbers. Returns how many, at most `most`; -EOVERFLOW if
+ * notices were lost. A file can be named several times. */
+static inline int sk_closings_read(int fd, int32_t *numbers, int most) {
+    union {
+        struct inotify_event first;
+        char bytes[4096];
+    } read_in;
+    int n = 0;
+    while (n + (int)(sizeof read_in / sizeof(struct inotify_event)) <= most) {
+        ssize_t len = read(fd, read_in.bytes, sizeof read_in);
+        if (len <= 0) break;
+        for (ssize_t at = 0; at < len;) {
+            struct inotify_event event;
+            memcpy(&event, read_in.bytes + at, sizeof event);
+            if (event.mask & IN_Q_OVERFLOW) return -EOVERFLOW;
+            if (event.mask & IN_CLOSE_WRITE) numbers[n++] = event.wd;
+            at += (ssize_t)(sizeof event + event.len);
+        }
+    }
+    return n;
 }
 
 /* --- memory ---------------------------------------------------------------------------------- */

@@ -165,7 +165,9 @@ static inline int sk_bounded_park(sk_segment *s, sk_bounded *p, uint32_t seen, u
     uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
                                                          * a fence, so the next load may be relaxed */
     if (sk_load32_relaxed(&p->free) != seen) return SK_OK;
-    return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+    int rc = sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+    sk_aside_also(&p->free, seen);
+    return rc;
 }
 
 /* One attempt. SK_OK: it took a permit; SK_BUSY: *unheld permits are free; or the result of sk_bounded_lock. A caller
@@ -216,6 +218,25 @@ static inline int sk_bounded_take(sk_segment *s, bool willing, uint64_t until, s
     int rc = sk_bounded_slow(s, p, willing, until, wait);
     if (!sk_wait_state_goes_on(rc)) sk_wait_state_end(s, &p->token, sk_bounded_waiting(s), wait);
     return rc;
+}
+
+/* Wait until a permit is free, or a dead process holds one, and do not take it: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call
+ * again). */
+static inline int sk_bounded_ready(sk_segment *s, uint64_t until) {
+    sk_bounded *p = sk_bounded_of(s);
+    uint64_t began = 0;
+    for (;;) {
+        if (sk_bounded_free(s, p) > 0) return SK_OK;
+        int rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, &p->free, 0)) continue;
+        if (rc == SK_OK) {
+            uint32_t raised = sk_eventcount_prepare(&p->event); /* W1 */
+            if (sk_load32_relaxed(&p->free) != 0) continue;
+            rc = sk_park_slice(&s->waiter, &p->event, raised, SK_LOCK_SLICE_NS, until);
+            sk_aside_also(&p->free, 0);
+        }
+        if (rc != SK_OK) return sk_bounded_abandoned(s, p) ? SK_OK : rc;
+    }
 }
 
 /* Stop waiting. A notification that woke this thread may have been meant for the next waiter. */

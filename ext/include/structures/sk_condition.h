@@ -295,6 +295,7 @@ static inline int sk_condition_wait(sk_segment *s, sk_condition *c, sk_condition
         }
         if (rc == SK_INTERRUPTED)
             sk_store32_relaxed(&z->stuck, sk_condition_pass_on_unless_busy(s, c, sk_load32_relaxed(&z->stuck)));
+        if (sk_load32_relaxed(&z->stuck) != 0) sk_aside_briefly();
         if (rc != SK_OK) return sk_load32_acquire(&z->word) != me ? SK_OK : rc;
     }
 }

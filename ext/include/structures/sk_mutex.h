@@ -160,12 +160,17 @@ static SK_COLD int sk_mutex_give_slow(const sk_segment *s, sk_mutex *m) {
     return SK_EXCESS;
 }
 
+/* Release the mutex, which this process holds. */
+static inline void sk_mutex_give_own(sk_mutex *m) {
+    if (__builtin_expect(sk_load32_relaxed(&m->poisoned) != 0, 0)) sk_store32_relaxed(&m->poisoned, 0);
+    sk_mutex_free(m);
+}
+
 /* Release the mutex: SK_OK; SK_EXCESS: it was free; SK_NO_SEAT. */
 static inline int sk_mutex_give(const sk_segment *s, sk_mutex *m) {
     uint32_t owner = sk_lock_owner(&m->word);
     if (__builtin_expect(owner == 0 || owner != sk_me(s), 0)) return sk_mutex_give_slow(s, m);
-    if (__builtin_expect(sk_load32_relaxed(&m->poisoned) != 0, 0)) sk_store32_relaxed(&m->poisoned, 0);
-    sk_mutex_free(m);
+    sk_mutex_give_own(m);
     return SK_OK;
 }
 
@@ -187,6 +192,35 @@ static inline int sk_mutex_mark_consistent(const sk_segment *s, sk_mutex *m) {
         sk_mutex_free(m);
     } else sk_cas32_seq_cst(&m->poisoned, &deaths, 0);
     return SK_OK;
+}
+
+/* Wait until the mutex is free or its owner is dead, and do not take it: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call
+ * again). */
+static inline int sk_mutex_ready(sk_segment *s, sk_mutex *m, uint64_t until) {
+    uint64_t began = 0;
+    for (;;) {
+        uint32_t seen = sk_load32_acquire(&m->word);
+        if (seen == 0) return SK_OK;
+        int rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, &m->word, seen)) continue;
+        if (rc == SK_OK && !(seen & SK_LOCK_WAITED)) {
+            if (!sk_cas32_acq_rel(&m->word, &seen, seen | SK_LOCK_WAITED)) continue; /* P1: the owner stays */
+            seen |= SK_LOCK_WAITED;
+        }
+        if (rc == SK_OK) rc = sk_park_slice(&s->waiter, &m->word, seen, SK_LOCK_SLICE_NS, until);
+        if (rc == SK_OK) continue;
+        sk_fence_acquire(); /* Q1: pairs with P1 */
+        return sk_lives(s, seen) ? rc : SK_OK;
+    }
+}
+
+/* Stop waiting for the mutex to be free: the wake-up that this waiter got is another one's. If the mutex is taken, make
+ * sure that its release wakes one. */
+static inline void sk_mutex_cancel_ready(sk_mutex *m) {
+    uint32_t seen = sk_load32_acquire(&m->word);
+    while (seen != 0 && !(seen & SK_LOCK_WAITED))
+        if (sk_cas32_acq_rel(&m->word, &seen, seen | SK_LOCK_WAITED)) return; /* P1 */
+    if (seen == 0) sk_wake(&m->word, sk_wait_state_wake_count(&m->token));
 }
 
 /* Whether a living process holds the mutex. */

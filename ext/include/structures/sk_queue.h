@@ -33,7 +33,7 @@
 #define SK_QUEUE_H
 
 #include "structures/sk_ring.h"
-#include "core/sk_wait_state.h"
+#include "core/sk_call.h"
 
 #define SK_QUEUE_OPEN 0u
 #define SK_QUEUE_DRAINING 1u /* no more puts; gets until empty */
@@ -72,15 +72,6 @@ _Static_assert(offsetof(sk_queue, geometry) == 768 && sizeof(sk_queue) == 896, "
 #define SK_QUEUE_FLOOR 1   /* the offset of the ring in the file */
 #define SK_QUEUE_LOG2 2    /* log2 of the number of units of the first ring */
 #define SK_QUEUE_START 3   /* the first position */
-
-/* What a call may wait for. */
-typedef struct sk_call {
-    uint64_t until; /* the end of every wait of the call (monotonic ns); 0: do not wait, not even for a lock */
-    bool willing;   /* wait also for an item or for room */
-    sk_wait_state *wait;  /* of the call, over all its slices. With it a willing caller yields to the holder of the
-                           * token, and another caller gets SK_STALLED if a lock's holder makes no progress.
-                           * NULL: neither */
-} sk_call;
 
 enum sk_queue_side { SK_QUEUE_PUT = 1, SK_QUEUE_GET = 2 }; /* sk_stall.which */
 
@@ -260,7 +251,9 @@ static inline int sk_queue_wait_round(sk_segment *s, uint64_t *position, uint64_
     /* Behind the fence of W1: either these loads see a change, or the process that made it sees the bit. */
     if (sk_load64_relaxed(position) != seen || sk_load32_relaxed(&q->state) != state) return SK_OK;
     if (sk_load64_relaxed(&q->maxsize) != maxsize) return SK_OK;
-    return sk_park_slice(&s->waiter, event, raised, slice, until);
+    int rc = sk_park_slice(&s->waiter, event, raised, slice, until);
+    sk_aside_also(sk_units_word(position), sk_units(seen));
+    return rc;
 }
 
 #endif

@@ -69,10 +69,11 @@ static inline int sk_queue_join(sk_segment *s, uint64_t until) {
     sk_queue *q = sk_queue_of(s);
     uint64_t began = 0;
     for (;;) {
-        uint32_t raised = sk_eventcount_prepare(&q->idle);
+        uint32_t done = sk_load32_acquire(&q->done), raised = sk_eventcount_prepare(&q->idle);
         if (sk_queue_unfinished_now(q) == 0) return SK_OK;
         int rc = sk_check_deadline(&began, until);
         if (rc == SK_OK) rc = sk_park_slice(&s->waiter, &q->idle, raised, SK_PARK_SLICE_NS, until);
+        sk_aside_also(&q->done, done);
         if (rc != SK_OK) return rc;
     }
 }

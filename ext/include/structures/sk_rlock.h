@@ -34,6 +34,13 @@ static inline int sk_rlock_held(const sk_segment *s, sk_mutex *m, uint32_t threa
     return rc;
 }
 
+/* Take the mutex in one step if it is free, whichever thread or task asks: SK_OK, SK_OWNER_DIED (taken), SK_NO_SEAT;
+ * SK_BUSY: it is not free, or a thread has the token. */
+static inline int sk_rlock_try_free(const sk_segment *s, sk_mutex *m, uint32_t thread) {
+    if (sk_load32_relaxed(&m->word) != 0) return SK_BUSY;
+    return sk_rlock_held(s, m, thread, 1, sk_mutex_try(s, m));
+}
+
 /* Take the mutex once more, or if it is free and no thread has the token: SK_OK, SK_OWNER_DIED (taken), SK_BUSY,
  * SK_NO_SEAT. */
 static inline int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) {
@@ -63,7 +70,9 @@ static inline int sk_rlock_give(const sk_segment *s, sk_mutex *m, uint32_t threa
         sk_store64_relaxed(&m->count, count - 1);
         return SK_OK;
     }
-    return sk_rlock_free(s, m);
+    sk_store64_relaxed(&m->thread, 0);
+    sk_mutex_give_own(m);
+    return SK_OK;
 }
 
 #endif

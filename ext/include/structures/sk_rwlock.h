@@ -202,7 +202,10 @@ static inline int sk_rw_read(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wa
             bool had = sk_rw_has_token(s, wait);
             uint64_t slice = sk_wait_state_take_token(s, &l->token, wait, SK_LOCK_SLICE_NS);
             if (!had && sk_rw_has_token(s, wait)) continue; /* now waiting writers do not matter: try again */
+            uint32_t writer = sk_load32_relaxed(&sk_rw_writer(s)->word);
             rc = sk_park_slice(&s->waiter, &l->open, raised, slice, until);
+            if (writer != 0) sk_aside_also(&sk_rw_writer(s)->word, writer);
+            else sk_aside_briefly(); /* writers only want it: when the token is free, this reader takes it */
             if (rc == SK_OK) continue;
         }
         if (sk_rw_recover(s)) continue;
@@ -299,6 +302,51 @@ static inline int sk_rw_end_write(const sk_segment *s) {
     int rc = sk_mutex_give(s, m);
     sk_eventcount_notify(&sk_rw_of(s)->open, SK_EVERYBODY);
     return rc;
+}
+
+/* --- readiness: wait until a call would not have to wait, and take nothing -------------------------------- */
+
+/* Wait until a thread could begin to read: SK_OK, SK_TIMEOUT, SK_NO_SEAT, SK_INTERRUPTED (call again). */
+static inline int sk_rw_ready_to_read(sk_segment *s, uint64_t until) {
+    sk_rwlock *l = sk_rw_of(s);
+    uint64_t began = 0;
+    SK_SEATED(s);
+    for (;;) {
+        uint32_t raised = sk_eventcount_prepare(&l->open), writer = sk_load32_relaxed(&sk_rw_writer(s)->word);
+        if (writer == 0 && (uint32_t)sk_load64_relaxed(&l->wanted) == 0) return SK_OK;
+        int rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, &l->open, raised)) continue;
+        if (rc == SK_OK) {
+            rc = sk_park_slice(&s->waiter, &l->open, raised, SK_LOCK_SLICE_NS, until);
+            if (writer != 0) sk_aside_also(&sk_rw_writer(s)->word, writer);
+            else sk_aside_briefly(); /* the last writer that wants the lock may be dead */
+        }
+        if (rc == SK_OK || sk_rw_recover(s)) continue;
+        return rc;
+    }
+}
+
+/* Wait until a thread could begin to write. The same results. */
+static inline int sk_rw_ready_to_write(sk_segment *s, uint64_t until) {
+    sk_rwlock *l = sk_rw_of(s);
+    uint32_t *word = &sk_rw_writer(s)->word;
+    uint64_t began = 0;
+    SK_SEATED(s);
+    for (;;) {
+        uint32_t writer = sk_load32_acquire(word), *event = writer == 0 ? &l->gone : &l->open;
+        uint32_t raised = sk_eventcount_prepare(event); /* its fence comes before the next loads */
+        if (sk_load32_relaxed(word) != writer) continue;
+        if (writer == 0 && !sk_rw_read_now(s)) return SK_OK;
+        int rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, event, raised)) continue;
+        if (rc == SK_OK) {
+            rc = sk_park_slice(&s->waiter, event, raised, SK_LOCK_SLICE_NS, until);
+            sk_aside_also(word, writer);
+        }
+        if (rc == SK_OK || sk_rw_recover(s)) continue;
+        if (writer == 0 && !sk_rw_read_now(s)) return SK_OK; /* the last reader is dead */
+        return rc;
+    }
 }
 
 #endif

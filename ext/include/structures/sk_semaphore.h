@@ -70,7 +70,9 @@ static inline int sk_semaphore_park(sk_segment *s, sk_semaphore *p, uint32_t see
     uint32_t raised = sk_eventcount_prepare(&p->event); /* W1: pairs with W2 in sk_eventcount_notify;
                                                          * a fence, so the next load may be relaxed */
     if (sk_load32_relaxed(&p->value) != seen) return SK_OK;
-    return sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+    int rc = sk_park_slice(&s->waiter, &p->event, raised, slice, until);
+    sk_aside_also(&p->value, seen);
+    return rc;
 }
 
 static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t until, sk_wait_state *wait) {
@@ -88,6 +90,22 @@ static inline int sk_semaphore_slow(sk_segment *s, sk_semaphore *p, uint64_t unt
             rc = sk_semaphore_park(s, p, seen, until, wait);
         }
         if (rc == SK_TIMEOUT && sk_semaphore_grab(p) == SK_OK) return SK_OK;
+        if (rc != SK_OK) return rc;
+    }
+}
+
+/* Wait until a permit is free, and do not take it: SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again). */
+static inline int sk_semaphore_ready(sk_segment *s, sk_semaphore *p, uint64_t until) {
+    uint64_t began = 0;
+    for (;;) {
+        if (sk_semaphore_value(p) != 0) return SK_OK;
+        int rc = sk_check_deadline(&began, until);
+        if (rc == SK_OK && sk_spin_while(&s->waiter, &p->value, 0)) continue;
+        if (rc != SK_OK) return rc;
+        uint32_t raised = sk_eventcount_prepare(&p->event); /* W1 */
+        if (sk_load32_relaxed(&p->value) != 0) continue;
+        rc = sk_park_slice(&s->waiter, &p->event, raised, SK_PARK_SLICE_NS, until);
+        sk_aside_also(&p->value, 0);
         if (rc != SK_OK) return rc;
     }
 }

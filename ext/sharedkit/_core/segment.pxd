@@ -62,6 +62,7 @@ cdef extern from "core/sk_segment.h" nogil:
 
     const sk_header *sk_header_of(const sk_segment *s) noexcept
     uint32_t sk_me(const sk_segment *s) noexcept
+    cbool sk_segment_is_private(const sk_segment *s) noexcept
     cbool sk_lives(const sk_segment *s, uint32_t owner) noexcept
     cbool sk_seat_names(const sk_seats *s, uint32_t owner, uint32_t *pid, uint64_t *started) noexcept
     int sk_segment_sit(const sk_segment *s) noexcept

@@ -575,7 +575,8 @@ def with_own_methods(type cls):
     descriptor = type(str.join)
     for base in cls.__mro__[1:]:
         for name, method in vars(base).items():
-            if type(method) is descriptor and name not in vars(cls) and not name.startswith("__"):
+            special = name.startswith("__") and name not in ("__enter__", "__exit__")
+            if type(method) is descriptor and name not in vars(cls) and not special:
                 setattr(cls, name, own_descriptor(cls, method))
     return cls
 

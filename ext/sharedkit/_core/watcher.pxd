@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t, uint64_t
 from libcpp cimport bool as cbool
 
-from sharedkit._core.segment cimport Segment
+from sharedkit._core.segment cimport Segment, sk_seats
 
 
 cdef extern from "core/sk_watch.h" nogil:
@@ -15,11 +15,15 @@ cdef extern from "core/sk_watch.h" nogil:
     ctypedef struct sk_watched:
         sk_aside what
         void *whose
+        const sk_seats *seats    # of the segment; NULL: its memory belongs to this process alone
         int state
 
     ctypedef struct sk_watch:
         uint32_t count       # how many waits are watched
         cbool ended
+        cbool unpatrolled    # no thread looks for deaths on behalf of the waits
+
+    cbool sk_aside_changed(const sk_aside *aside) noexcept
 
     # Until this is NULL again, functions of the C code return SK_INTERRUPTED where this thread would sleep.
     void sk_waits_aside(sk_aside *aside) noexcept

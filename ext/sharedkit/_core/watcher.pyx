@@ -10,7 +10,7 @@ from cpython.exc cimport PyErr_WriteUnraisable
 from libc.string cimport memset
 
 from sharedkit._core.background import background
-from sharedkit._core.segment cimport Segment, sk_me, sk_now_ns, sk_segment_sit
+from sharedkit._core.segment cimport Segment, sk_me, sk_now_ns, sk_segment_is_private, sk_segment_sit
 
 
 cdef extern from "core/sk_watch.h" nogil:
@@ -19,7 +19,10 @@ cdef extern from "core/sk_watch.h" nogil:
     void sk_watch_remove(sk_watch *w, sk_watched *x) noexcept
     void sk_watch_end(sk_watch *w) noexcept
     void *sk_watch_take(sk_watch *w) noexcept
-    cbool sk_watch_wait(sk_watch *w, uint64_t idle) noexcept
+    cbool sk_watch_wait(sk_watch *w, uint64_t idle, uint64_t until) noexcept
+    uint32_t sk_watch_count(sk_watch *w, uint32_t *covered) noexcept
+    void sk_watch_ring(sk_watch *w) noexcept
+    void sk_watch_dismiss(sk_watch *w) noexcept
 
 cdef extern from "platform/sk_atomic.h" nogil:
     uint32_t sk_add32_relaxed(uint32_t *word, uint32_t n) noexcept
@@ -76,11 +79,12 @@ cdef class Watcher:
     cdef object thread           # None: it must be started
     cdef readonly bint polling
 
-    def __cinit__(self, bint polling):
+    def __cinit__(self, bint polling, bint patrol=True):
         self.polling = polling
         self.waiters = set()
         self.undelivered = set()
         sk_watch_init(&self.table, polling)
+        self.table.unpatrolled = not patrol
 
     cdef int add(self, Waiter waiter) except -1:
         with cython.critical_section(self):
@@ -128,14 +132,18 @@ cdef class Watcher:
     def run(self):
         """Run the thread: wake the waiters whose words have changed, until there is nothing to watch."""
         cdef cbool fired
-        cdef uint64_t idle
+        cdef uint64_t now, until
         cdef Waiter waiter
         while True:
-            idle = sk_now_ns() + (RECLAIM_NS if self.undelivered else IDLE_NS)
+            now = sk_now_ns()
+            until = now + RECLAIM_NS if self.undelivered else FOR_EVER
             with nogil:
-                fired = sk_watch_wait(&self.table, idle)
-            if not fired and self.ends():
-                return
+                fired = sk_watch_wait(&self.table, now + IDLE_NS, until)
+            if not fired and (self.table.ended or not self.waiters and not self.undelivered):
+                with nogil:
+                    sk_watch_dismiss(&self.table)
+                if self.ends():
+                    return
             if self.undelivered and sk_now_ns() >= self.next_reclaim:
                 self.reclaim()
             while True:
@@ -180,7 +188,10 @@ cdef Watcher watcher = Watcher(False)
 cdef int add_undelivered(Waiter waiter) except -1:
     """Make the watcher's thread call the waiter's `reclaim` every RECLAIM_NS, until `discard_undelivered`. This starts
     no thread: one runs as long as anything waits."""
+    cdef bint first = not watcher.undelivered
     watcher.undelivered.add(waiter)
+    if first:
+        sk_watch_ring(&watcher.table)    # it may sleep for long
     return 0
 
 
@@ -189,12 +200,20 @@ cdef int discard_undelivered(Waiter waiter) except -1:
     return 0
 
 
-def restart(polling=False):
-    """Make a new table, for the child of a fork and for tests of the fallback. No earlier wait continues."""
+def restart(polling=False, patrol=True):
+    """Make a new table, for the child of a fork and for tests of the fallbacks. No earlier wait continues."""
     global watcher
     watcher.waiters.clear()
     watcher.undelivered.clear()
-    watcher = Watcher(polling)
+    watcher = Watcher(polling, patrol)
+
+
+def counts():
+    """Return how many waits of this process are watched now, and how many of them do not look for deaths
+    themselves."""
+    cdef uint32_t covered = 0
+    watched = sk_watch_count(&watcher.table, &covered)
+    return watched, covered
 
 
 def stop():
@@ -219,6 +238,7 @@ cdef class Waiter:
             sk_segment_sit(segment.s)    # no seat may be free: a `look` that needs one reports this
         self.me = sk_me(segment.s)
         memset(&self.node, 0, sizeof(self.node))
+        self.node.seats = NULL if sk_segment_is_private(segment.s) else &segment.s.seats
 
     cdef object look(self):
         """Return the answer or PENDING. After PENDING, `aside` says what to watch, if there is anything."""

@@ -59,19 +59,20 @@ cdef object DONTWAIT = socket.MSG_DONTWAIT
 
 
 cdef class ClientConnection:
-    """ClientConnection(end, epoch=0)
+    """ClientConnection(end, epoch=0, ident=0)
     --
 
     The received part of a message is kept here until the message is complete, so any later call can continue. The rest
     of a message larger than `CHUNK` is read directly into its final memory.
 
-    `epoch` identifies a session of this process, and `number` is that of the last call. Between `limit` and `unlimit`,
-    no wait for the server is long without a check of a Watch. The Watch is made when it is first needed, because most
-    answers come sooner.
+    `epoch` identifies a session of this process, `ident` the connection in the server, and `number` is that of the last
+    call. Between `limit` and `unlimit`, no wait for the server is long without a check of a Watch. The Watch is made
+    when it is first needed, because most answers come sooner.
     """
 
     cdef readonly object socket
     cdef readonly object epoch
+    cdef readonly object ident
     cdef public object number
     cdef object watch
     cdef object client
@@ -87,12 +88,13 @@ cdef class ClientConnection:
     cdef Py_ssize_t begin             # begin of the bytes in the buffer that belong to no returned message
     cdef Py_ssize_t end               # end of these bytes
 
-    def __cinit__(self, end, epoch=0):
+    def __cinit__(self, end, epoch=0, ident=0):
         self.incoming = <char *>PyMem_Malloc(CHUNK)
         if self.incoming is NULL:
             raise MemoryError(f"{CHUNK} bytes for what a server says")
         self.socket = end
         self.epoch = epoch
+        self.ident = ident
         self.number = 0
         self.looker = Poller()
 

@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 from libcpp cimport bool as cbool
 
 from sharedkit import segments
-from sharedkit._core import timeouts
+from sharedkit._core import readiness, timeouts
 from sharedkit._core.counts import number_of
 from sharedkit._core.differences import unlike
 from sharedkit._core.interrupts cimport unanswered
@@ -386,4 +386,5 @@ def state(Segment segment):
     return f"{there.state}, {there.waiting} of {there.parties} waiting"
 
 
+readiness.refuse(Barrier, readiness.BARRIER)
 segments.register_kind(segments.Kind(KIND_BARRIER, "Barrier", Barrier._of, state))

@@ -9,7 +9,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import errors, segments
-from sharedkit._core import timeouts
+from sharedkit._core import readiness, timeouts
 from sharedkit._core.interrupts cimport attend
 from sharedkit._core.counts import how_many_to_notify, perhaps_a_name
 from sharedkit._core.segment cimport (
@@ -487,4 +487,5 @@ def state(Segment segment):
     return f"{'' if held == 'unlocked' else f'{held}, '}{asleep} waiting, {notified} notified"
 
 
+readiness.refuse(Condition, readiness.CONDITION)
 segments.register_kind(segments.Kind(KIND_CONDITION, "Condition", Condition._of, state))

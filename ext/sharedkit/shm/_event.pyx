@@ -8,6 +8,7 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 
 from sharedkit import segments
+from sharedkit._core import readiness
 from sharedkit._core.interrupts cimport unanswered
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_OK, SK_TIMEOUT,
@@ -16,7 +17,9 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.watcher cimport sk_waits_aside
 from sharedkit.aio._lazy cimport waiting
 from sharedkit.shm._lock cimport sk_seat_counts_sum
-from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of_span, until_of_wait
+from sharedkit.shm._waiting cimport (
+    ReadyWaiter, SliceWaiter, next_thread, ready, sk_wait_state, until_of_span, until_of_wait,
+)
 
 
 cdef extern from "structures/sk_event.h" nogil:
@@ -70,6 +73,21 @@ cdef int wait_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wa
     cdef int rc = sk_event_wait(s, wanted.flag, wanted.came, until)
     sk_waits_aside(NULL)
     return rc
+
+
+cdef class ReadyEvent(ReadyWaiter):
+
+    cdef Wanted wanted
+
+
+def ready_to_go(Event handle):
+    """Return the wait until the flag is set."""
+    if handle.flag is NULL:
+        closed(handle)
+    cdef ReadyEvent waiter = ReadyEvent.__new__(ReadyEvent)
+    waiter.wanted.flag = handle.flag
+    waiter.wanted.came = sk_event_poll(handle.flag)
+    return ready(waiter, handle.segment, wait_slice, NULL, &waiter.wanted)
 
 
 cdef class Event(Handle):
@@ -215,4 +233,5 @@ def state(Segment segment):
     return f"{'set' if there.is_set else 'unset'}, {there.waiting} waiting"
 
 
+readiness.register(Event, {"": ready_to_go, "wait": ready_to_go, "await_": ready_to_go})
 segments.register_kind(segments.Kind(KIND_EVENT, "Event", Event._of, state))

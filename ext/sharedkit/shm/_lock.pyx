@@ -8,22 +8,29 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
+from sharedkit._core import readiness
 from sharedkit._core.differences import unlike
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Dropped, Handle, Segment, closed, create_segment, holder_text, refuse, sk_body_of, sk_header_of, sk_me, sk_plan,
     sk_segment,
 )
+from sharedkit._core.shortcuts cimport PyObject, install_shortcut, method_call
 from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, leaving, waiting
-from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, this_thread, until_of, wait_in
+from sharedkit.shm._waiting cimport (
+    ReadyWaiter, SliceWaiter, next_thread, ready, sk_wait_state, this_thread, until_of, wait_in,
+)
 
 
 cdef extern from "platform/sk_atomic.h" nogil:
     uint64_t sk_load64_relaxed(const uint64_t *word) noexcept
 
 cdef extern from "structures/sk_rlock.h" nogil:
+    int sk_mutex_ready(sk_segment *s, sk_mutex *m, uint64_t until) noexcept
+    void sk_mutex_cancel_ready(sk_mutex *m) noexcept
     cbool sk_rlock_mine(const sk_segment *s, const sk_mutex *m, uint32_t thread) noexcept
+    int sk_rlock_try_free(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
     int sk_rlock_try(const sk_segment *s, sk_mutex *m, uint32_t thread) noexcept
     int sk_rlock_take(sk_segment *s, sk_mutex *m, uint64_t count, uint64_t until, sk_wait_state *wait) noexcept
     int sk_rlock_free(const sk_segment *s, sk_mutex *m) noexcept
@@ -48,6 +55,46 @@ cdef int take_slice(sk_segment *s, void *mutex, uint64_t until, sk_wait_state *w
 
 cdef void cancel_wait(const sk_segment *s, void *mutex, sk_wait_state *wait) noexcept nogil:
     sk_mutex_cancel(s, <sk_mutex *>mutex, wait)
+
+
+cdef int ready_slice(sk_segment *s, void *mutex, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_mutex_ready(s, <sk_mutex *>mutex, until)
+    sk_waits_aside(NULL)
+    return rc
+
+
+cdef void cancel_ready(const sk_segment *s, void *mutex, sk_wait_state *wait) noexcept nogil:
+    sk_mutex_cancel_ready(<sk_mutex *>mutex)
+
+
+cdef int ready_rlock_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    cdef Wanted *wanted = <Wanted *>what
+    if sk_rlock_mine(s, wanted.mutex, <uint32_t>wanted.count):
+        return SK_OK
+    return ready_slice(s, wanted.mutex, until, wait)
+
+
+cdef void cancel_ready_rlock(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:
+    sk_mutex_cancel_ready((<Wanted *>what).mutex)
+
+
+cdef class ReadyRLock(ReadyWaiter):
+
+    cdef Wanted wanted       # `count` is the number of the thread or task that may hold the lock already
+
+
+def ready_to_acquire(Mutex handle):
+    """Return the wait until the lock can be acquired."""
+    cdef ReadyRLock waiter
+    if handle.mutex is NULL:
+        closed(handle)
+    if not isinstance(handle, RLock):
+        return ready(ReadyWaiter.__new__(ReadyWaiter), handle.segment, ready_slice, cancel_ready, handle.mutex)
+    waiter = ReadyRLock.__new__(ReadyRLock)
+    waiter.wanted.mutex = handle.mutex
+    waiter.wanted.count = caller_of(<RLock>handle)
+    return ready(waiter, handle.segment, ready_rlock_slice, cancel_ready_rlock, &waiter.wanted)
 
 
 cdef class MutexWaiter(SliceWaiter):
@@ -343,9 +390,11 @@ cdef class Lock(Mutex):
         """
         return self.snapshot("Lock", 1)
 
+    @cython.binding(False)
     def __enter__(self):
         return self.take()
 
+    @cython.binding(False)
     def __exit__(self, kind, error, trace):
         if self.mutex is NULL:
             closed(self)
@@ -371,6 +420,39 @@ cdef class Lock(Mutex):
         owner = self.owner
         state = "unlocked" if owner is None else "locked"
         return f"<{state} sharedkit.Lock object owner={owner} name={self.name!r} at {id(self):#x}>"
+
+
+cdef method_call lock_acquire, lock_release, lock_enter, lock_exit    # as Cython compiled them
+
+
+cdef object acquire_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    return self.take() if n == 0 and names is NULL else lock_acquire(self, args, n, names)
+
+
+cdef object release_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    if n != 0 or names is not NULL:
+        return lock_release(self, args, n, names)
+    if self.mutex is NULL:
+        closed(self)
+    self.free()
+
+
+cdef object enter_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    return self.take() if n == 0 and names is NULL else lock_enter(self, args, n, names)
+
+
+cdef object exit_lock(Lock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    if n != 3 or names is not NULL:
+        return lock_exit(self, args, n, names)
+    if self.mutex is NULL:
+        closed(self)
+    self.free()
+
+
+lock_acquire = install_shortcut(Lock.__dict__["acquire"], <method_call>acquire_lock)
+lock_release = install_shortcut(Lock.__dict__["release"], <method_call>release_lock)
+lock_enter = install_shortcut(Lock.__dict__["__enter__"], <method_call>enter_lock)
+lock_exit = install_shortcut(Lock.__dict__["__exit__"], <method_call>exit_lock)
 
 
 def lock_of(arrive, arguments):
@@ -477,14 +559,19 @@ cdef class RLock(Mutex):
     @cython.final
     cdef bint take(self, uint64_t until) except -1:
         """Take the lock once more, waiting no later than `until`; return whether it was taken."""
+        cdef uint32_t name = this_thread()
         if self.mutex is NULL:
             closed(self)
-        cdef uint32_t name = caller_of(self)
-        if self.mutex is NULL:    # while Python found the running task, another thread may have closed it
-            closed(self)
-        cdef int rc = sk_rlock_try(self.s, self.mutex, name)
+        cdef int rc = sk_rlock_try_free(self.s, self.mutex, name)
         if rc == SK_OK:
             return True
+        if rc == SK_BUSY:
+            name = caller_of(self)
+            if self.mutex is NULL:    # while Python found the running task, another thread may have closed it
+                closed(self)
+            rc = sk_rlock_try(self.s, self.mutex, name)
+            if rc == SK_OK:
+                return True
         if rc == SK_OWNER_DIED:
             self.tell()
             return True
@@ -557,16 +644,19 @@ cdef class RLock(Mutex):
         Undo one `acquire` of this thread. Raises NotLockedError, which is a RuntimeError and a ValueError, if the
         thread does not hold the lock.
         """
-        if self.mutex is NULL:
-            closed(self)
         self.free()
 
     @cython.final
     cdef int free(self) except -1:
-        cdef uint32_t name = caller_of(self)
-        if self.mutex is NULL:    # for the reason given in `take`
+        cdef uint32_t name = this_thread()
+        if self.mutex is NULL:
             closed(self)
         cdef int rc = sk_rlock_give(self.s, self.mutex, name)
+        if rc == SK_EXCESS:    # the thread does not hold it, but the running task may
+            name = caller_of(self)
+            if self.mutex is NULL:    # for the reason given in `take`
+                closed(self)
+            rc = sk_rlock_give(self.s, self.mutex, name)
         if rc == SK_EXCESS:
             raise errors.NotLockedError("cannot release un-acquired lock")
         if rc != SK_OK:
@@ -640,12 +730,12 @@ cdef class RLock(Mutex):
             self.take_times(FOR_EVER, saved)
             raise
 
+    @cython.binding(False)
     def __enter__(self):
         return self.take(FOR_EVER)
 
+    @cython.binding(False)
     def __exit__(self, kind, error, trace):
-        if self.mutex is NULL:
-            closed(self)
         self.free()
 
     def __aenter__(self):
@@ -669,6 +759,35 @@ cdef class RLock(Mutex):
         return f"<{state} sharedkit.RLock object owner={owner} count={count} name={self.name!r} at {id(self):#x}>"
 
 
+cdef method_call rlock_acquire, rlock_release, rlock_enter, rlock_exit    # as Cython compiled them
+
+
+cdef object acquire_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    return self.take(FOR_EVER) if n == 0 and names is NULL else rlock_acquire(self, args, n, names)
+
+
+cdef object release_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    if n != 0 or names is not NULL:
+        return rlock_release(self, args, n, names)
+    self.free()
+
+
+cdef object enter_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    return self.take(FOR_EVER) if n == 0 and names is NULL else rlock_enter(self, args, n, names)
+
+
+cdef object exit_rlock(RLock self, PyObject *const *args, Py_ssize_t n, PyObject *names):
+    if n != 3 or names is not NULL:
+        return rlock_exit(self, args, n, names)
+    self.free()
+
+
+rlock_acquire = install_shortcut(RLock.__dict__["acquire"], <method_call>acquire_rlock)
+rlock_release = install_shortcut(RLock.__dict__["release"], <method_call>release_rlock)
+rlock_enter = install_shortcut(RLock.__dict__["__enter__"], <method_call>enter_rlock)
+rlock_exit = install_shortcut(RLock.__dict__["__exit__"], <method_call>exit_rlock)
+
+
 cdef uint32_t asker_of(object lock) except? 0:
     """Return the number of the caller for a lock that knows its owner; 0 for another lock."""
     if not isinstance(lock, RLock):
@@ -684,4 +803,5 @@ def state_of_rlock(Segment segment):
     return description(lock, lock.statistics())
 
 
+readiness.register(Mutex, {"": ready_to_acquire, "acquire": ready_to_acquire, "aacquire": ready_to_acquire})
 segments.register_kind(segments.Kind(KIND_RLOCK, "RLock", RLock._of, state_of_rlock))

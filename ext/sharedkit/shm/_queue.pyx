@@ -14,7 +14,7 @@ from libc.string cimport memcpy, memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
-from sharedkit._core import timeouts
+from sharedkit._core import readiness, timeouts
 from sharedkit._core.counts import how_many, number_of
 from sharedkit._core.differences import unlike
 from sharedkit._core.interrupts cimport attend, unanswered
@@ -35,9 +35,12 @@ from sharedkit.shm._queue cimport (
     sk_record_payload, sk_record_sound, sk_record_units,
 )
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on, stalled
-from sharedkit.shm._waiting cimport next_thread, sk_wait_state, this_thread
+from sharedkit.shm._waiting cimport ReadyWaiter, next_thread, ready, sk_wait_state, this_thread
 
 cdef extern from "structures/sk_queue_tasks.h" nogil:
+    int sk_queue_ready_to_get(sk_segment *s, uint64_t until) noexcept
+    int sk_queue_ready_to_put(sk_segment *s, uint64_t until) noexcept
+    void sk_queue_cancel_ready_to_put(sk_segment *s) noexcept
     int sk_queue_look_for_item(sk_segment *s, sk_call call) noexcept
     void sk_queue_cancel_get(sk_segment *s) noexcept
 
@@ -1021,3 +1024,59 @@ cdef object join_all(Segment segment):
     cdef JoinWaiter waiter = JoinWaiter.__new__(JoinWaiter)
     waiter.set_queue(segment, "join", True, None)
     return waiting(waiter)
+
+
+# --- readiness: whether a call would not have to wait -------------------------------------------------------
+
+
+cdef int ready_to_get_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_queue_ready_to_get(s, until)
+    sk_waits_aside(NULL)
+    return rc
+
+
+cdef void cancel_ready_to_get(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:
+    sk_queue_cancel_get(<sk_segment *>s)
+
+
+cdef int ready_to_put_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_queue_ready_to_put(s, until)
+    sk_waits_aside(NULL)
+    return rc
+
+
+cdef void cancel_ready_to_put(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:
+    sk_queue_cancel_ready_to_put(<sk_segment *>s)
+
+
+cdef int ready_to_join_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_queue_join(s, until)
+    sk_waits_aside(NULL)
+    return rc
+
+
+def ready_to_get(Queue handle):
+    """Return the wait until there is an item, or no item will come."""
+    if handle.s is NULL:
+        closed(handle)
+    return ready(ReadyWaiter.__new__(ReadyWaiter), handle.segment, ready_to_get_slice, cancel_ready_to_get, NULL)
+
+
+def ready_to_put(Queue handle):
+    """Return the wait until there is room, or the queue is shut down."""
+    if handle.s is NULL:
+        closed(handle)
+    return ready(ReadyWaiter.__new__(ReadyWaiter), handle.segment, ready_to_put_slice, cancel_ready_to_put, NULL)
+
+
+def ready_to_join(Queue handle):
+    """Return the wait until all items are declared done."""
+    if handle.s is NULL:
+        closed(handle)
+    return ready(ReadyWaiter.__new__(ReadyWaiter), handle.segment, ready_to_join_slice, NULL, NULL)
+
+
+readiness.register(Queue, readiness.of_queue(ready_to_get, ready_to_put, ready_to_join))

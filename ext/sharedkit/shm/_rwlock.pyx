@@ -8,6 +8,7 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
+from sharedkit._core import readiness
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, ends_anywhere, create_segment, holder_text, refuse, sk_plan, sk_segment,
@@ -15,7 +16,7 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.watcher cimport sk_waits_aside
 from sharedkit.aio._lazy cimport leaving, waiting
 from sharedkit.shm._lock cimport sk_lock_owner, sk_mutex, sk_mutex_pass_on, sk_mutex_taken, sk_seat_counts_sum
-from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of, wait_in
+from sharedkit.shm._waiting cimport ReadyWaiter, SliceWaiter, next_thread, ready, sk_wait_state, until_of, wait_in
 
 
 cdef extern from "structures/sk_rwlock.h" nogil:
@@ -37,6 +38,10 @@ cdef extern from "structures/sk_rwlock.h" nogil:
     int sk_rw_write(sk_segment *s, sk_rw_wait *w, uint64_t until, sk_wait_state *wait) noexcept
     int sk_rw_end_write(const sk_segment *s) noexcept
     void sk_rw_cancel_write(const sk_segment *s, sk_rw_wait *w, sk_wait_state *wait) noexcept
+
+cdef extern from "structures/sk_rwlock.h" nogil:
+    int sk_rw_ready_to_read(sk_segment *s, uint64_t until) noexcept
+    int sk_rw_ready_to_write(sk_segment *s, uint64_t until) noexcept
 
 KIND_RWLOCK = 14
 cdef uint64_t FOR_EVER = <uint64_t>-1
@@ -362,4 +367,42 @@ def state(Segment segment):
     return f"{held}, {there.waiting_readers} waiting to read, {there.waiting_writers} to write{death}"
 
 
+cdef int ready_to_read_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_rw_ready_to_read(s, until)
+    sk_waits_aside(NULL)
+    return rc
+
+
+cdef int ready_to_write_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_rw_ready_to_write(s, until)
+    sk_waits_aside(NULL)
+    return rc
+
+
+def ready_to_read(RWLock handle):
+    """Return the wait until a thread could read. Nobody else needs a wake-up of this wait: all are woken."""
+    if handle.s is NULL:
+        closed(handle)
+    return ready(ReadyWaiter.__new__(ReadyWaiter), handle.segment, ready_to_read_slice, NULL, NULL)
+
+
+def ready_to_write(RWLock handle):
+    """Return the wait until a thread could write."""
+    if handle.s is NULL:
+        closed(handle)
+    return ready(ReadyWaiter.__new__(ReadyWaiter), handle.segment, ready_to_write_slice, NULL, NULL)
+
+
+def ready_to_take(Side side):
+    """Return the wait until the side could be taken."""
+    return ready_to_write(side.whole) if side.writes else ready_to_read(side.whole)
+
+
+readiness.register(RWLock, {
+    "acquire_read": ready_to_read, "aacquire_read": ready_to_read,
+    "acquire_write": ready_to_write, "aacquire_write": ready_to_write,
+})
+readiness.register(Side, {"": ready_to_take, "acquire": ready_to_take, "aacquire": ready_to_take})
 segments.register_kind(segments.Kind(KIND_RWLOCK, "RWLock", RWLock._of, state))

@@ -9,7 +9,7 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import segments
-from sharedkit._core import timeouts
+from sharedkit._core import readiness, timeouts
 from sharedkit._core.counts import number_of
 from sharedkit._core.differences import unlike
 from sharedkit._core.segment cimport (
@@ -18,7 +18,9 @@ from sharedkit._core.segment cimport (
 from sharedkit._core.watcher cimport no_task_queued, sk_waits_aside
 from sharedkit.aio._lazy cimport coroutines, waiting
 from sharedkit.shm._lock cimport sk_seat_counts_sum
-from sharedkit.shm._waiting cimport SliceWaiter, next_thread, sk_wait_state, until_of_wait, wait_in
+from sharedkit.shm._waiting cimport (
+    ReadyWaiter, SliceWaiter, next_thread, ready, sk_wait_state, until_of_wait, wait_in,
+)
 
 
 cdef extern from "structures/sk_semaphore.h" nogil:
@@ -36,6 +38,7 @@ cdef extern from "structures/sk_semaphore.h" nogil:
     int sk_semaphore_try(sk_semaphore *p) noexcept
     int sk_semaphore_take(sk_segment *s, sk_semaphore *p, uint64_t until, sk_wait_state *wait) noexcept
     void sk_semaphore_cancel(const sk_segment *s, sk_semaphore *p, sk_wait_state *wait) noexcept
+    int sk_semaphore_ready(sk_segment *s, sk_semaphore *p, uint64_t until) noexcept
     int sk_semaphore_give(sk_semaphore *p, uint32_t n) noexcept
 
 cdef extern from "structures/sk_bounded.h" nogil:
@@ -54,6 +57,7 @@ cdef extern from "structures/sk_bounded.h" nogil:
     int sk_bounded_try(sk_segment *s, sk_bounded *p) noexcept
     int sk_bounded_take(sk_segment *s, cbool willing, uint64_t until, sk_wait_state *wait) noexcept
     void sk_bounded_cancel(const sk_segment *s, sk_wait_state *wait) noexcept
+    int sk_bounded_ready(sk_segment *s, uint64_t until) noexcept
     int sk_bounded_give(sk_segment *s, uint32_t n, uint64_t until) noexcept
     uint32_t sk_seat_counts_of(const sk_segment *s, const uint64_t *counts, uint32_t seat, uint32_t *owner) noexcept
 
@@ -437,4 +441,27 @@ def state_of_bounded(Segment segment):
     return f"{there.value} of {there.bound} free, {held or 'none held'}, {there.waiting} waiting"
 
 
+cdef int ready_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
+    sk_waits_aside(wait.aside)
+    cdef int rc = sk_bounded_ready(s, until) if what is NULL else sk_semaphore_ready(s, <sk_semaphore *>what, until)
+    sk_waits_aside(NULL)
+    return rc
+
+
+cdef void cancel_ready(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:
+    if what is NULL:
+        sk_bounded_cancel(s, wait)
+    else:
+        sk_semaphore_cancel(s, <sk_semaphore *>what, wait)
+
+
+def ready_to_acquire(Semaphore handle):
+    """Return the wait until a permit is free."""
+    if handle.s is NULL:
+        closed(handle)
+    cdef void *what = NULL if isinstance(handle, BoundedSemaphore) else sk_semaphore_of(handle.s)
+    return ready(ReadyWaiter.__new__(ReadyWaiter), handle.segment, ready_slice, cancel_ready, what)
+
+
+readiness.register(Semaphore, {"": ready_to_acquire, "acquire": ready_to_acquire, "aacquire": ready_to_acquire})
 segments.register_kind(segments.Kind(KIND_BOUNDED, "BoundedSemaphore", BoundedSemaphore._of, state_of_bounded))

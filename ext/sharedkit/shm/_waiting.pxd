@@ -50,6 +50,11 @@ cdef class SliceWaiter(Waiter):
     cdef object answer(self, int rc)
 
 
+cdef class ReadyWaiter(SliceWaiter):
+    """A wait until a method of a structure would not have to wait. It takes nothing."""
+
+
+cdef ReadyWaiter ready(ReadyWaiter waiter, Segment segment, slice_of step, end_of passes, void *what)
 cdef uint64_t until_of(cbool willing, object timeout) except? 0
 cdef uint64_t until_of_span(object timeout) except? 1
 cdef uint64_t until_of_wait(object timeout) except? 1

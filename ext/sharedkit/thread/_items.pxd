@@ -15,6 +15,7 @@ cdef extern from "core/sk_side.h" nogil:
 
     uint32_t sk_side_raise(sk_side *d) noexcept
     int sk_side_park(sk_segment *s, sk_side *d, uint32_t raised, uint64_t until, sk_wait_state *wait) noexcept
+    int sk_side_watch(sk_segment *s, sk_side *d, uint32_t raised, uint64_t until) noexcept
     void sk_side_end(const sk_segment *s, sk_side *d, sk_wait_state *wait) noexcept
     cbool sk_side_must_yield(const sk_segment *s, sk_side *d, sk_wait_state *wait) noexcept
     cbool sk_side_awaited(const sk_side *d) noexcept

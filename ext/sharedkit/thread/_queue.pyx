@@ -13,7 +13,7 @@ from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
-from sharedkit._core import timeouts
+from sharedkit._core import readiness, timeouts
 from sharedkit._core.counts import number_of
 from sharedkit._core.interrupts cimport attend
 from sharedkit._core.differences import unlike
@@ -31,7 +31,9 @@ from sharedkit.thread._items cimport (
     sk_side_must_yield, sk_side_notify, sk_side_park, sk_side_raise, sk_side_waiting, sk_store64_relaxed, take,
 )
 from sharedkit.thread._ranking cimport NOTHING, Place, first_runs
-from sharedkit.thread._waiters cimport GETTING, PutWaiter, get_waiter, join_waiter, key_of, put_waiter
+from sharedkit.thread._waiters cimport (
+    GETTING, JOINING, PUTTING, PutWaiter, get_waiter, join_waiter, key_of, put_waiter, ready_waiter,
+)
 
 KIND_QUEUE = 4
 KIND_LIFO = 15
@@ -635,3 +637,27 @@ cdef int put_waiting(Segment segment, Items q, list batch, uint64_t until, Py_ss
         if not all_in and q.room() > 0:
             sk_side_notify(wait.side, 1)
     return 0
+
+
+def ready_to_get(Queue handle):
+    """Return the wait until there is an item, or no item will come."""
+    if handle.s is NULL:
+        closed(handle)
+    return ready_waiter(handle.segment, handle.items, GETTING)
+
+
+def ready_to_put(Queue handle):
+    """Return the wait until there is room, or the queue is shut down."""
+    if handle.s is NULL:
+        closed(handle)
+    return ready_waiter(handle.segment, handle.items, PUTTING)
+
+
+def ready_to_join(Queue handle):
+    """Return the wait until all items are declared done."""
+    if handle.s is NULL:
+        closed(handle)
+    return ready_waiter(handle.segment, handle.items, JOINING)
+
+
+readiness.register(Queue, readiness.of_queue(ready_to_get, ready_to_put, ready_to_join))

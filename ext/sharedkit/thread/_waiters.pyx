@@ -15,7 +15,7 @@ from sharedkit._core.watcher cimport pending, sk_waits_aside
 from sharedkit.shm._waiting cimport next_thread
 from sharedkit.thread._items cimport (
     EVERYBODY, Items, ended, place_in, put_some, sk_side_end, sk_side_must_yield, sk_side_notify, sk_side_park,
-    sk_side_raise, take,
+    sk_side_raise, sk_side_watch, take,
 )
 from sharedkit.thread._ranking cimport NOTHING
 
@@ -202,4 +202,41 @@ cdef class JoinWaiter(SideWaiter):
 cdef SideWaiter join_waiter(Segment segment, Items q):
     cdef JoinWaiter waiter = JoinWaiter.__new__(JoinWaiter)
     waiter.begin(segment, q, JOINING, True, None)
+    return waiter
+
+
+@cython.final
+cdef class ReadyWaiter(SideWaiter):
+    """A wait until a call would not have to wait; it takes nothing."""
+
+    cdef int which
+
+    cdef object look(self):
+        cdef uint32_t raised = 0
+        cdef bint true
+        with cython.critical_section(self.q):
+            true = self.may_go_on()
+            if not true:
+                raised = sk_side_raise(self.side)
+        if true:
+            if self.begun:
+                self.end()    # another waiter may need the wake-up
+            return True
+        sk_waits_aside(&self.aside)
+        sk_side_watch(self.segment.s, self.side, raised, self.until)
+        sk_waits_aside(NULL)
+        return pending()
+
+    cdef bint may_go_on(self) noexcept:
+        cdef Items q = self.q
+        if self.which == JOINING:
+            return q.unfinished == 0
+        return q.state != 0 or (q.length() != 0 if self.which == GETTING else q.room() > 0)
+
+
+cdef SideWaiter ready_waiter(Segment segment, Items q, int which):
+    cdef ReadyWaiter waiter = ReadyWaiter.__new__(ReadyWaiter)
+    waiter.which = which
+    waiter.begin(segment, q, which, True, None)
+    waiter.key = waiter.wakes_next = None
     return waiter

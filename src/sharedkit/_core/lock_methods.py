@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any
 
+from sharedkit._core import readiness
 from sharedkit._core.coroutines import coroutine_function, outlive
 from sharedkit._core.handle_methods import StructureMethods
 from sharedkit.statistics import LockStatistics
@@ -84,3 +85,6 @@ class NamedLockMethods(LockMethods, StructureMethods):
         return (
             f"<{held} sharedkit.{self.kind} object owner={snapshot.owner}{count} name={self._name!r} at {id(self):#x}>"
         )
+
+
+readiness.refuse(TaskLockMethods, readiness.BEHIND_A_SERVER)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import ClassVar, Generic, TypeVar
 
+from sharedkit._core import readiness
 from sharedkit._core.handle_methods import HandleMethods
 from sharedkit.statistics import RWLockStatistics
 
@@ -93,3 +94,6 @@ class RWLockMethods(HandleMethods, Generic[S_co]):
         snapshot = self.statistics()
         held = f"readers={sum(snapshot.readers.values())}" if snapshot.writer is None else f"writer={snapshot.writer}"
         return f"<sharedkit.RWLock at {id(self):#x} name={self._name!r}: {held}>"
+
+
+readiness.refuse(SideMethods, readiness.BEHIND_A_SERVER)

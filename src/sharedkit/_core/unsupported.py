@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-__all__ = ["IN_SHARED_MEMORY", "absent"]
+__all__ = ["ABSENT", "IN_SHARED_MEMORY", "absent"]
 
 _WHY = {
     "LifoQueue": "its ring gives out the oldest item, and no other order leaves it whole at a death at any instruction",
@@ -16,6 +16,11 @@ IN_SHARED_MEMORY = {
     f'get_context("thread").{name} for threads'
     for name, why in _WHY.items()
 }
+IN_A_SERVER = {
+    "Stream": 'there is no Stream behind a server yet: get_context("shm").Stream is for the processes of one machine, '
+    'get_context("thread").Stream for threads'
+}
+ABSENT: Mapping[str, Mapping[str, str]] = {"shm": IN_SHARED_MEMORY, "manager": IN_A_SERVER}  # by placement
 IMPORT = "importlib._bootstrap", "_handle_fromlist"  # what asks a package for the names after `import`
 
 

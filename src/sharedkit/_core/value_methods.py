@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
+from sharedkit._core import readiness
 from sharedkit._core.counts import perhaps_a_name
 from sharedkit._core.handle_methods import StructureMethods
 from sharedkit._core.segment import ends_anywhere
@@ -268,3 +269,10 @@ def _with_lock(opens: Callable[..., Any], args: tuple[Any, ...], lock: Any) -> A
     value = opens(*args)
     value._lock_by(None, lock)
     return value
+
+
+def _ready(value: Locked) -> Any:
+    return readiness.waiter_of(value.get_lock())
+
+
+readiness.register(Locked, {"": _ready, "acquire": _ready, "aacquire": _ready})

@@ -29,6 +29,7 @@ from sharedkit.aio.tasks import hold, let_go, name_of_task, names_task
 __all__ = [
     "PENDING",
     "CancelledError",
+    "Parker",
     "PutMany",
     "Sleep",
     "Waiter",
@@ -90,7 +91,7 @@ class Waiter(Protocol):
         notified and has not polled since, another waiter gets the notification."""
 
 
-class _Parker:
+class Parker:
     """A task that waits; only its own loop accesses `future`."""
 
     __slots__ = ("called", "future", "loop")
@@ -138,7 +139,7 @@ class _Parker:
         self.future = self.loop.create_future()
 
 
-_WaitQueue = deque[_Parker]
+_WaitQueue = deque[Parker]
 
 
 class _WaitQueues(dict[Hashable, _WaitQueue]):
@@ -190,7 +191,7 @@ async def wait(waiter: Waiter) -> Any:
             if queues:
                 _wake_next(queues, waiter.wakes_next)
             return answer
-    parker = _Parker(loop)
+    parker = Parker(loop)
     try:
         if waiter.key is None:
             return await _ask(waiter, parker)
@@ -236,7 +237,7 @@ def wake_next(key: Hashable) -> None:
         _wake_next(queues, key)
 
 
-async def _ask(waiter: Waiter, parker: _Parker) -> Any:
+async def _ask(waiter: Waiter, parker: Parker) -> Any:
     """Poll after every wake-up until there is an answer."""
     while True:
         answer = waiter.step(parker)
@@ -245,7 +246,7 @@ async def _ask(waiter: Waiter, parker: _Parker) -> Any:
         await parker.sleep(waiter.deadline)
 
 
-async def _wait_in_queue(waiter: Waiter, parker: _Parker, queues: dict[Hashable, _WaitQueue]) -> Any:
+async def _wait_in_queue(waiter: Waiter, parker: Parker, queues: dict[Hashable, _WaitQueue]) -> Any:
     """Wait until the tasks ahead in the queue have gone, then poll. A task whose deadline has passed polls once."""
     queue = queues.setdefault(waiter.key, deque())
     queue.append(parker)

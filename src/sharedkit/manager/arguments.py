@@ -126,6 +126,7 @@ REQUESTS: dict[str, dict[str, Takes]] = {
         "arrived": _NONE,
         "release": _NONE,
         "undone": _NONE,
+        "lost": _of(WHOLE, WHOLE),
     },
     "Lock": _LOCK,
     "RLock": _LOCK,

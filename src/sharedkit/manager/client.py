@@ -124,7 +124,7 @@ class Client:
             self.leave_if_ending()
             raise
         try:
-            connection, _ = self._connect("kit_calls", ident, watch=watch)
+            connection, number = self._connect("kit_calls", ident, watch=watch)
         except SessionEnded:
             self.leave_if_ending()
             self._renew(requests)
@@ -138,7 +138,7 @@ class Client:
             raise
         with self._lock:
             self._open.add(connection)
-        return ClientConnection(connection, epoch)
+        return ClientConnection(connection, epoch, number)
 
     def close(self) -> None:
         """End the session of this process; the server releases all that its handles hold, and ends their waits."""
@@ -208,8 +208,16 @@ class Client:
     def _gone(self, connection: ClientConnection, error: BaseException) -> ServerGoneError:
         connection.socket.close()
         self.leave_if_ending()
+        self.report_lost(connection)
         self._renew_if_ended(self._requests)
         return ServerGoneError(f"the server at {self.shown} is gone: {str(error or '') or 'it hung up'}")
+
+    def report_lost(self, connection: ClientConnection) -> None:
+        """Tell the server that no answer to the last request has come over a connection that has ended. The server
+        takes back what the answer would have given; if the request has not come yet, it will have no effect."""
+        requests = self._requests
+        if requests is not None and connection.begun and connection.epoch == self.epoch:
+            requests.tell(0, "lost", (connection.ident, connection.number))
 
     # --- calls that no thread waits for
 

@@ -22,6 +22,8 @@ class Client(Protocol):
         self, ident: int, method: str, args: tuple[Any, ...], answered: Callable[[Any], object], thread: int
     ) -> Any: ...
 
+    def report_lost(self, connection: Any) -> None: ...
+
 
 def finish(client: Client, request: Any, give: bool) -> bool:
     """Complete `request` if `give`, otherwise undo it. Raises ServerGoneError, EOFError, OSError.
@@ -50,6 +52,8 @@ def finish(client: Client, request: Any, give: bool) -> bool:
             _ask(client, *request.content)
         elif give:
             raise
+        else:
+            client.report_lost(connection)
         return False
     finally:
         if not whole:

@@ -9,6 +9,7 @@ from multiprocessing import context as mp_context
 from secrets import token_hex
 from typing import Any, ClassVar, TypeVar
 
+from sharedkit._core import readiness
 from sharedkit._core.handle_methods import HandleMethods, StructureMethods
 from sharedkit.errors import ClosedError, GoneError
 from sharedkit.manager import placement
@@ -141,3 +142,6 @@ class Structure(StructureMethods):
 
 class Handle(HandleMethods, Structure):
     """A handle that a `with` statement closes."""
+
+
+readiness.refuse(Structure, readiness.BEHIND_A_SERVER)

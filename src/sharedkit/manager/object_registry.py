@@ -27,6 +27,7 @@ class ObjectRegistry:
     """The structures of a server. It also handles requests itself: as in a State, method `do_x` handles request `x`."""
 
     kind = REGISTRY
+    undoable = frozenset({"create", "attach", "arrive"})
 
     def __init__(self) -> None:
         # random, so that a handle of an earlier server at this address cannot name a structure of this server
@@ -128,6 +129,10 @@ class ObjectRegistry:
     def do_undone(self, call: Call) -> None:
         """Do nothing but answer. A client sends this to see that the server runs; after an `undo`, the server answers
         this request in its place."""
+
+    def do_lost(self, call: Call, ident: int, number: int) -> None:
+        """Take back the answer to request `number` over another connection of the session, which did not come."""
+        call.session.lose(ident, number)
 
     def release(self, session: Session, released: Iterable[int | str]) -> None:
         """Handle what a request carries, in order: numbers of structures whose handles the session closed or forgot,
@@ -238,6 +243,7 @@ class ObjectRegistry:
         if session.dead:
             return
         session.dead = True
+        session.keep_none()
         self.sessions.pop(session.ident, None)
         for channel in list(session.channels):
             channel.close()

@@ -96,7 +96,8 @@ def arrive(address: Any, kind: str, name: str, ident: int, ticket: str | None, e
                 _known[address].remove(here)
         raise ServerMismatchError(
             f"the server at {client.shown} wants TLS, and a handle carries no ssl.SSLContext: call "
-            "get_context('manager', address=..., ssl=...) in this process before the first handle arrives"
+            "get_context('manager', address=..., authkey=..., ssl=...) in this process before the first handle arrives "
+            "(in a worker of an Executor, by its initializer)"
         )
     released = client.released
     client.call(0, "arrive", ident, name, ticket)

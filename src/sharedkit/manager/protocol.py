@@ -57,7 +57,7 @@ __all__ = [
     "unpack",
 ]
 
-PROTOCOL = 5  # increase it with every change of the messages
+PROTOCOL = 6  # increase it with every change of the messages
 RESULT, ERROR, CANCELLED = range(3)  # payload: the result; the error and its traceback as text; None
 FAULTS = (Exception, SystemExit, GeneratorExit)
 """Exceptions in a request that concern only its client; a KeyboardInterrupt ends the server."""

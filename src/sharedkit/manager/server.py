@@ -186,7 +186,7 @@ class Server(BaseServer):
             tune(end)
         if method == "kit_calls":
             channel = ServerConnection(self.registry, self.loop, connection, self.registry.sessions[args[0]])
-            answer = None
+            answer: Any = channel.ident
         else:
             pid, inherited = args
             session = Session(pid)

@@ -7,6 +7,7 @@ import select
 import socket
 from collections import deque
 from contextlib import suppress
+from itertools import count
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +42,7 @@ CHUNK = 1 << 16
 MOST_AT_ONCE = 4096  # messages that are read before the first of them is served
 LONGEST_CANCEL = 256
 NUMBERS = 1 << 56  # a message has room for this many numbers
-UNANSWERED = frozenset({"arrived", "release", "ticket", "undone"})  # requests that may come without a number
+UNANSWERED = frozenset({"arrived", "lost", "release", "ticket", "undone"})  # requests that may come without a number
 
 
 def _cancelled_by(message: bytes) -> int:
@@ -65,6 +66,9 @@ def _left_in(messages: list[bytes]) -> set[int]:
     return left
 
 
+_idents = count(1)
+
+
 class _Nonsense(Exception):
     """Raised if a client with the authkey does not follow the protocol."""
 
@@ -73,7 +77,9 @@ class ServerConnection:
     """A connection with any number of requests under way. It is over when its client has ended it and all requests are
     answered.
 
-    `waiting` are the waiting calls, by number. `_outgoing` is the data that the client has not read yet, with the call
+    `ident` identifies the connection within its server. `waiting` are the waiting calls, by number. `last` is the last
+    call that was answered, and its result, if the result could be taken back: a client whose line was cut says that it
+    has not come. `_outgoing` is the data that the client has not read yet, with the call
     that it answers: if an answer is never sent whole, its result is taken back.
     """
 
@@ -81,6 +87,8 @@ class ServerConnection:
         self.registry = registry
         self.loop = loop
         self.session = session
+        self.ident = next(_idents)
+        self.last: tuple[Call, Any] | None = None
         self.waiting: dict[int, Call] = {}
         self._connection = connection
         self.descriptor = connection.fileno()
@@ -252,11 +260,12 @@ class ServerConnection:
     def answer(self, call: Call, kind: int, payload: Any) -> None:
         """Send the answer of `call`, or take the result back if the answer cannot be sent."""
         if call.number:
+            self.last = (call, payload) if kind == RESULT and call.method in call.state.undoable else None
             try:
                 message = join(call.number, (kind, payload))
             except FAULTS as error:
                 if kind == RESULT:
-                    call.undo(payload)
+                    self._undo_now(call, payload)
                 kind, message = ERROR, join(call.number, (ERROR, failed(error)))
             self.send(message, call if kind == RESULT else None, payload)
         if self._ended:
@@ -269,7 +278,7 @@ class ServerConnection:
         """
         if self.closed:
             if call is not None:
-                call.undo(result)
+                self._undo_now(call, result)
             return
         parts: list[bytes | memoryview] = message if isinstance(message, list) else [message]
         if not self._outgoing:
@@ -279,7 +288,7 @@ class ServerConnection:
                 pass
             except OSError:
                 if call is not None:
-                    call.undo(result)
+                    self._undo_now(call, result)
                 self.loop.soon(self.close)
                 return
             if not parts:
@@ -311,6 +320,12 @@ class ServerConnection:
             self._close_if_done()
         else:
             self.loop.watch(self.descriptor, self._interest(), self._handle)
+
+    def _undo_now(self, call: Call, result: Any) -> None:
+        """Take back a result that was not sent whole."""
+        if self.last is not None and self.last[0] is call:
+            self.last = None
+        call.undo(result)
 
     # --- the end
 
@@ -346,9 +361,10 @@ class ServerConnection:
             waiting.cancel()
         for _, call, result in self._outgoing:
             if call is not None:
-                call.undo(result)
+                self._undo_now(call, result)
                 call.state.settle()
         self._outgoing.clear()
+        self.session.keep_last(self)
         with suppress(OSError):
             self._connection.close()
         if self is self.session.life:

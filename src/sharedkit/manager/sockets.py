@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 
 __all__ = ["End", "RelayedEnd", "is_open", "socket_of", "tune"]
 
+GONE_SECONDS = 120  # after which another machine that is silent counts as gone
+
 
 class End(socket.socket):
     """A client's end of a connection. It is closed silently when it is collected, usually together with its thread."""
@@ -51,7 +53,7 @@ def socket_of(descriptor: int) -> Iterator[socket.socket]:
 
 
 def tune(end: socket.socket) -> None:
-    """Over TCP: send without delay, and notice within two minutes that the other machine has vanished.
+    """Over TCP: send without delay, and notice within `GONE_SECONDS` that the other machine has vanished.
 
     An idle connection is probed from time to time; the other machine must acknowledge sent data within the same time.
     """
@@ -59,9 +61,9 @@ def tune(end: socket.socket) -> None:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in (
             (socket.TCP_NODELAY, 1),
-            (socket.TCP_KEEPIDLE, 60),
-            (socket.TCP_KEEPINTVL, 20),
+            (socket.TCP_KEEPIDLE, GONE_SECONDS // 2),
+            (socket.TCP_KEEPINTVL, GONE_SECONDS // 6),
             (socket.TCP_KEEPCNT, 3),
-            (socket.TCP_USER_TIMEOUT, 120_000),
+            (socket.TCP_USER_TIMEOUT, GONE_SECONDS * 1000),
         ):
             end.setsockopt(socket.IPPROTO_TCP, option, value)

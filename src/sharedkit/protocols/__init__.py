@@ -26,10 +26,12 @@ from sharedkit.protocols.executors import Executor
 from sharedkit.protocols.handle import Handle, Structure
 from sharedkit.protocols.locks import BoundedSemaphore, Lock, Lockable, RLock, RWLock, Semaphore
 from sharedkit.protocols.rendezvous import Barrier, Condition, Event
+from sharedkit.protocols.streams import Block, Stream, StreamReader
 
 __all__ = [
     "Array",
     "Barrier",
+    "Block",
     "BoundedSemaphore",
     "Condition",
     "Counter",
@@ -49,6 +51,8 @@ __all__ = [
     "RawValue",
     "Semaphore",
     "Set",
+    "Stream",
+    "StreamReader",
     "Structure",
     "Value",
 ]

@@ -83,6 +83,9 @@ KINDS.update(
         )
     }
 )
+MISSING["Stream"] = (
+    'there is no Stream in the placement "redis" yet: get_context("shm").Stream is for the processes of one machine'
+)
 MISSING.update(
     {
         name: f'there is no {name} in the placement "redis" yet; get_context("manager").{name} is for processes '

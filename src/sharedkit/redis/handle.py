@@ -8,7 +8,7 @@ import weakref
 from multiprocessing import context as mp_context
 from typing import Any, ClassVar, TypeVar
 
-from sharedkit._core import counts
+from sharedkit._core import counts, readiness
 from sharedkit._core.differences import is_another, unlike, with_another
 from sharedkit._core.handle_methods import HandleMethods, StructureMethods
 from sharedkit.errors import ClosedError, GoneError, SharedkitError
@@ -214,3 +214,6 @@ class Structure(Asking, StructureMethods):
 
 class Handle(HandleMethods, Structure):
     """A handle that a `with` statement closes."""
+
+
+readiness.refuse(Structure, readiness.BEHIND_A_SERVER)

@@ -44,7 +44,7 @@ from sharedkit.redis.wakes import RESTARTED
 __all__ = ["INHERITED", "Session"]
 
 TRIES = 3  # tries of one call: its idle connection may have been closed long ago, and the next one may lose the reply
-TICK = 1.0  # seconds between two checks of the waits
+TICK = 0.4  # seconds between two checks of the waits: after a death, the next has what it held a second later than this
 UNDONE = 1.0  # the most seconds that an interrupted call waits for the keeper to undo it
 TICKET = 60.0  # seconds after a fork in which a child may open what its parent has closed
 AGAIN = 0.2  # seconds between two attempts to reach a server
@@ -300,10 +300,41 @@ class Session:
     def refusal(self, why: Refused, made: Operation) -> Exception:
         """The exception that a caller gets for a refusal. If the reason is that the lease is over, end the session."""
         if why.code == "SKFENCED":
-            return self.lose("it was not prolonged in time")
+            try:
+                fenced = self._is_fenced(made.base)
+            except ServerGoneError as gone:
+                return gone
+            if self.over is not None:  # another thread has learnt it, too
+                why_over = self.reason()
+                assert isinstance(why_over, Exception)
+                return why_over
+            return self.lose("it was not prolonged in time") if fenced else ClosedError("it was closed meanwhile")
         if why.forgotten:
             return ServerGoneError(f"the server at {self.address.public} forgets functions as soon as it has them")
         return refused(why, self.address.public, made.base)
+
+    def _is_fenced(self, base: bytes) -> bool:
+        """Whether the lease of this session is over. A structure that another thread has closed meanwhile, and that
+        other processes have open, refuses a call as if it were. Raises ServerGoneError."""
+        with self.lock:  # nobody opens or closes a structure meanwhile
+            opened = self.opened.get(base)
+            if opened is None or self.over is not None:
+                return False
+            made = Operation(opened.kind, base, 0, True)
+            lane = self._lane(base)
+            made.lane = lane.number
+            try:
+                self._exchange(lane, self.bytes_of(made, (b"check", b"0")), base, opened.kind, patience=0)
+            except Refused as why:
+                lane.put_back()
+                if why.elsewhere:
+                    raise ServerGoneError(f"the node at {lane.node.address.public} gives the slot away") from None
+                return why.code == "SKFENCED"
+            except BaseException:
+                lane.retire()
+                raise
+            lane.put_back()
+            return False
 
     def _exchange(
         self, lane: Lane, command: Command, base: bytes, kind: str | None, patience: float | None = None
@@ -357,10 +388,19 @@ class Session:
         """A connection to that server."""
         try:
             connection = node.address.connect()
-        except Restarted:  # the next session takes the new server, once no thread can use this one any more
-            raise self.lose(RESTARTED) from None
+        except Restarted as other:
+            raise self.restarted(node.address, other) from None
         self.connections.add(connection)
+        if self.over is not None:  # another thread may have learnt meanwhile that this is another server
+            connection.disconnect()
+            raise self.reason()
         return connection
+
+    def restarted(self, address: Address, other: Restarted) -> LeaseLostError:
+        """End the session, because another server answers; after that, and not before, connections to it are made."""
+        why = self.lose(RESTARTED)
+        address.run_id = other.run_id
+        return why
 
     # --- waits of threads
 
@@ -473,8 +513,7 @@ class Session:
             if now >= self._beat_at:
                 self._beat_at = now + self.lease / 3 if self._beat() else now + min(AGAIN, self.lease / 3)
             if now >= look_at:
-                look_at = now + TICK
-                self._look()
+                look_at = now + self._look()
             self.flush()
         for lane in self._keepers_lanes.values():
             lane.retire()
@@ -511,7 +550,7 @@ class Session:
                 try:
                     self.ask_as_keeper(opened.kind, base, b"beat", self.lease_ms)
                 except Refused as why:
-                    if why.code == "SKFENCED":
+                    if why.code == "SKFENCED" and self._is_fenced(base):
                         self.lose("it was not prolonged in time")
                     elif why.code == "SKGONE":
                         self._structure_gone(base, refused(why, self.address.public, base))
@@ -532,12 +571,17 @@ class Session:
                 self.waits.pop(number, None)
                 wait.resolve(why)
 
-    def _look(self) -> None:
-        """For each structure in which this process waits, end the sessions of dead processes and serve the waits."""
+    def _look(self) -> float:
+        """For each structure in which this process waits, end the sessions of dead processes and serve the waits.
+        Returns after how many seconds to do so again: at once when a session that has no connection counts as dead."""
         waited = {wait.base: wait.kind for wait in list(self.waits.values())}
+        again = TICK
         for base, kind in waited.items():
             with suppress(Refused, SharedkitError):
-                self.ask_as_keeper(kind, base, b"look")
+                ends = self.ask_as_keeper(kind, base, b"look")
+                if ends:
+                    again = min(again, ends / 1000)
+        return again
 
     def _check_waits(self) -> None:
         """Ask whether each wait is over: the message that said so may have been lost with a connection."""

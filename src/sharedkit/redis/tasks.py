@@ -12,12 +12,12 @@ from typing import Any
 
 from sharedkit.aio import waiters
 from sharedkit.aio.undelivered import add_undelivered
-from sharedkit.errors import SharedkitError
+from sharedkit.errors import ServerGoneError, SharedkitError
 from sharedkit.redis.operation import Kept, Operation, Use, kept
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.session import Session
 
-__all__ = ["TaskWait", "acall", "asked", "atake", "finish"]
+__all__ = ["TaskWait", "acall", "asked", "atake", "finish", "undo_later"]
 
 LEAVE = 10.0  # seconds that a cancelled task gives the server to undo its call
 
@@ -90,11 +90,18 @@ class TaskWait:
         self.gone_back = True
         self.session.waits.pop(self.made.number, None)
         with suppress(SharedkitError):
-            cancel(self.session, self.made, b"undo", lambda _: self.free_lane())
+            cancel(self.session, self.made, b"undo", self.undone)
+
+    def undone(self, said: Any) -> None:
+        """Make the lane free, unless the undo was not answered: its repetition finds the operation by its lane."""
+        if not isinstance(said, ServerGoneError):
+            self.free_lane()
 
     def free_lane(self) -> None:
-        """Make the lane free for others: the server need not know any more what its operation has answered."""
-        if not (isinstance(self.answer, list) and self.answer[0] == 0):
+        """Make the lane free for others: the server need not know any more what its operation has answered. After an
+        operation that was not answered it stays occupied, because `cancel` finds the operation by its lane."""
+        parked = isinstance(self.answer, list) and self.answer[0] == 0
+        if not parked and not isinstance(self.answer, ServerGoneError):
             self.session.line.free_lane(self.made)
 
     def reclaim(self) -> bool:
@@ -121,9 +128,22 @@ class TaskWait:
 
 
 def cancel(session: Session, of: Operation, how: bytes, done: Callable[[Any], object]) -> None:
-    """Ask the server to end the operation, in a request that follows that of the operation."""
+    """Ask the server to end the operation, in a request that follows that of the operation. If no answer to an
+    undo comes, the keeper asks for it again until it reaches the server."""
     made = Operation(of.kind, of.base, 0, True)
-    session.line.submit(made, (b"cancel", b"%d" % of.lane, b"%d" % of.number, how, of.entry), done)
+
+    def answered(answer: Any) -> None:
+        if how == b"undo" and isinstance(answer, ServerGoneError):
+            undo_later(session, of)
+        done(answer)
+
+    session.line.submit(made, (b"cancel", b"%d" % of.lane, b"%d" % of.number, how, of.entry), answered)
+
+
+def undo_later(session: Session, of: Operation) -> None:
+    """Have the keeper undo an operation that may have happened, although no answer has come."""
+    if session.over is None:
+        session.later(lambda: session._undo(of))
 
 
 async def asked(submit: Callable[[Callable[[Any], object]], None]) -> Any:
@@ -197,6 +217,9 @@ async def atake(
             wait.see()
             await _leave(session, wait, taken_back)
             raise
+        except ServerGoneError:
+            undo_later(session, made)
+            raise
         except GeneratorExit:
             wait.abandon()
             raise
@@ -237,13 +260,15 @@ async def _outcome(session: Session, wait: TaskWait, deadline: float | None) -> 
 
 async def _leave(session: Session, wait: TaskWait, taken_back: Callable[[list[Any]], object] | None) -> None:
     """Wait up to LEAVE seconds until the server has undone the operation of a cancelled task."""
+    if isinstance(wait.answer, ServerGoneError):
+        undo_later(session, wait.made)
     if wait.gone_back or isinstance(wait.answer, Exception) or session.over is not None:
         return
 
     async def left() -> None:
         with suppress(SharedkitError, Refused):
             said = await asked(lambda tell: cancel(session, wait.made, b"undo", tell))
-            wait.free_lane()
+            wait.undone(said)
             if taken_back is not None and isinstance(said, list):
                 taken_back([wait.answer, *said])
 

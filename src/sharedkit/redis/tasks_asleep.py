@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from sharedkit.aio import waiters
+from sharedkit.errors import ServerGoneError
 from sharedkit.redis.asleep import LUA, Nap, Woken, payload_of
 from sharedkit.redis.operation import Operation
-from sharedkit.redis.tasks import TaskWait, asked, atake, finish
+from sharedkit.redis.tasks import TaskWait, asked, atake, finish, undo_later
 
 __all__ = ["asleep"]
 
@@ -38,6 +39,9 @@ async def asleep(nap: Nap) -> Woken:
         else:  # it was left before it began: the lock was never released
             wait.free_lane()
             finish(session, made, wait.answer)
+    except ServerGoneError:
+        undo_later(session, made)
+        raise
     except GeneratorExit:
         wait.abandon()
         raise

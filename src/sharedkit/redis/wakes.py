@@ -195,8 +195,8 @@ class Wakes:
         while session.over is None:
             try:
                 connection = self._subscribe()
-            except Restarted:
-                session.lose(RESTARTED)
+            except Restarted as other:
+                session.restarted(self._address, other)
                 return None
             except SharedkitError:
                 if session.moves is not None and not session.moves.look_for(self):

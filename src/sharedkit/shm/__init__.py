@@ -14,6 +14,7 @@ from sharedkit.shm._lock import Lock, RLock
 from sharedkit.shm._queue import Queue
 from sharedkit.shm._rwlock import RWLock, Side
 from sharedkit.shm._semaphore import BoundedSemaphore, Semaphore
+from sharedkit.shm._stream import Stream
 from sharedkit.shm.counter import Counter, Counters
 from sharedkit.shm.set import Set
 from sharedkit.shm.value import RawValue, Value
@@ -40,6 +41,7 @@ __all__ = [
     "Semaphore",
     "Set",
     "SimpleQueue",
+    "Stream",
     "Value",
     "attach",
 ]

@@ -7,7 +7,7 @@ from typing_extensions import disjoint_base
 
 from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
-from sharedkit.shm._waiting import SliceWaiter
+from sharedkit.shm._waiting import ReadyWaiter, SliceWaiter
 from sharedkit.statistics import EventStatistics
 
 KIND_EVENT: int
@@ -45,3 +45,8 @@ class Event(Handle):
     def statistics(self) -> EventStatistics: ...
 
 def state(segment: Segment) -> str: ...
+
+@disjoint_base
+class ReadyEvent(ReadyWaiter): ...
+
+def ready_to_go(handle: Event) -> ReadyWaiter: ...

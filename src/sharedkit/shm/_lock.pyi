@@ -8,7 +8,7 @@ from typing_extensions import disjoint_base
 
 from sharedkit._core.segment import Handle, Place, PrivatePlace, Segment
 from sharedkit.segments import Blueprint
-from sharedkit.shm._waiting import SliceWaiter
+from sharedkit.shm._waiting import ReadyWaiter, SliceWaiter
 from sharedkit.statistics import LockStatistics
 
 KIND_LOCK: int
@@ -119,3 +119,8 @@ def make(
 def lock_of(arrive: Callable[..., Any], arguments: tuple[Any, ...]) -> Lock: ...
 def state(segment: Segment) -> str: ...
 def state_of_rlock(segment: Segment) -> str: ...
+
+@disjoint_base
+class ReadyRLock(ReadyWaiter): ...
+
+def ready_to_acquire(handle: Mutex) -> ReadyWaiter: ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, ClassVar
 
@@ -30,6 +29,19 @@ class _Closed(dict[str, Counter]):
         raise KeyError(name)
 
 
+def _encode(names: list[str]) -> bytes:
+    import json  # not with the package: it takes a millisecond to import
+
+    return json.dumps(names).encode()
+
+
+def _decode(meta: bytes) -> list[str]:
+    import json
+
+    names: list[str] = json.loads(meta)
+    return names
+
+
 def blueprint(names: Iterable[str]) -> segments.Blueprint:
     """Return the blueprint of a group of counters. Raises TypeError, ValueError."""
     keys = [names] if isinstance(names, str) else list(names)
@@ -38,11 +50,11 @@ def blueprint(names: Iterable[str]) -> segments.Blueprint:
             raise TypeError(f"names must be str, not {type(each).__name__}")
     if not keys or len(set(keys)) != len(keys):
         raise ValueError(f"names must be different and at least one: {keys}")
-    kind, meta = _counter.KIND_GROUP, json.dumps(keys).encode()
+    kind, meta = _counter.KIND_GROUP, _encode(keys)
     return segments.Blueprint(
         kind,
         lambda place, name, seats, flags: _counter.make(place, name, seats, flags, kind, len(keys), 0, meta),
-        lambda there: unlike("names", json.loads(there.meta), keys),
+        lambda there: unlike("names", _decode(there.meta), keys),
     )
 
 
@@ -82,7 +94,7 @@ class Counters(Handle):
     def _adopt(self, segment: Segment) -> None:
         self._bind(segment)
         self._views = ends_anywhere({})
-        for i, each in enumerate(json.loads(segment.meta)):
+        for i, each in enumerate(_decode(segment.meta)):
             self._views[each] = self._view_class._of(segment, i, each)
 
     def close(self) -> None:
@@ -150,7 +162,7 @@ class Counters(Handle):
 
 
 def _group_state(segment: Segment) -> str:
-    return f"{len(json.loads(segment.meta))} counters"
+    return f"{len(_decode(segment.meta))} counters"
 
 
 segments.register_kind(segments.Kind(_counter.KIND_GROUP, "Counters", Counters._of, _group_state))

@@ -9,7 +9,6 @@ plain bytes; a process that attaches such an array imports that package.
 from __future__ import annotations
 
 import importlib
-import json
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,8 @@ __all__ = ["decode", "encode"]
 def encode(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
     """Return the description. Raises TypeError for a dtype with Python objects or one that no description can
     restore."""
+    import json  # not with the package: it takes a millisecond to import
+
     if not dtype.hasobject:
         described = _describe(dtype)
         try:
@@ -37,6 +38,8 @@ def encode(shape: tuple[int, ...], dtype: np.dtype[Any]) -> bytes:
 def decode(meta: bytes) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Return shape and dtype of a description. Raises CorruptSegmentError; ImportError if a type's package is
     missing."""
+    import json
+
     try:
         told = json.loads(meta)
         shape = tuple(told["shape"])

@@ -13,6 +13,7 @@ from sharedkit.thread.registry import attach
 from sharedkit.thread.rwlock import RWLock
 from sharedkit.thread.semaphore import BoundedSemaphore, Semaphore
 from sharedkit.thread.set import Set
+from sharedkit.thread.stream import Stream
 from sharedkit.thread.value import RawValue, Value
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Semaphore",
     "Set",
     "SimpleQueue",
+    "Stream",
     "Value",
     "attach",
 ]

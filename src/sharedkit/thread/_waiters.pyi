@@ -19,3 +19,6 @@ class PutWaiter(SideWaiter):
 
 @final
 class JoinWaiter(SideWaiter): ...
+
+@final
+class ReadyWaiter(SideWaiter): ...

@@ -23,13 +23,15 @@ class State:
     structures that need this one; a persistent structure is its own keeper.
 
     A client's request "x" is the method `do_x(call, ...)`. `undo_x(call, result, ...)` takes its result back if the
-    result did not reach the client. `spec` contains the structure's parameters; a client that opens the structure with
-    `exist_ok` must give equal ones.
+    result did not reach the client; `undoable` are the methods that have one. `spec` contains the structure's
+    parameters; a client that opens the structure with `exist_ok` must give equal ones.
     """
 
     kind: ClassVar[str] = ""
+    undoable: ClassVar[frozenset[str]] = frozenset()
 
     def __init_subclass__(cls) -> None:
+        cls.undoable = frozenset(name.removeprefix("undo_") for name in dir(cls) if name.startswith("undo_"))
         if cls.kind:
             kinds[cls.kind] = cls
 

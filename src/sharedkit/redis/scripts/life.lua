@@ -96,12 +96,13 @@ function life.ticket(ticket)
     return 1
 end
 
--- Called once a second as long as a thread or task of the session waits here.
+-- Called several times a second as long as a thread or task of the session waits here. Answers in how many milliseconds
+-- a session without a connection counts as dead; 0 if there is none.
 function life.look()
-    shorten()
+    local ends = shorten()
     reap()
     structure.serve()
-    return 1
+    return ends
 end
 
 -- Prolong the lease, unless it has ended: others may have taken over what the session held.

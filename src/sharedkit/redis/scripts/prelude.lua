@@ -191,13 +191,16 @@ local function heard_by(sids)
 end
 
 -- Shorten the leases of sessions without a connection to GRACE: a client that only lost its connection is back by then.
+-- Returns in how many milliseconds the first of these leases is over; 0 if all sessions are connected.
 local function shorten()
-    local all = redis.call('ZRANGE', sessions, 0, -1)
+    local all, first = redis.call('ZRANGE', sessions, 0, -1), nil
     for i, heard in ipairs(heard_by(all)) do
         if heard == 0 and not is_ticket(all[i]) then
             redis.call('ZADD', sessions, 'XX', 'LT', now + GRACE, all[i])
+            first = math.min(first or math.huge, tonumber(redis.call('ZSCORE', sessions, all[i])))
         end
     end
+    return first and math.max(1, first - now + 1) or 0
 end
 
 -- The sessions that are connected.
