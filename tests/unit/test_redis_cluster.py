@@ -104,10 +104,15 @@ def test_structures_are_spread_over_the_nodes_and_a_process_has_a_session_with_e
 
 
 def test_a_condition_and_its_lock_may_be_on_different_nodes(ctx: Any, cluster: Cluster) -> None:
-    lock = ctx.Lock(name="its lock")
+    lock = ctx.RLock(name="its lock")
     names = (f"condition {i}" for i in range(100))
     name = next(name for name in names if cluster.owner(f"{{c:{name}}}") is not cluster.owner(key_of(lock)))
     condition = ctx.Condition(lock, name=name)
+
+    with lock:
+        assert condition.acquire(False)  # both handles are of one session
+        assert lock.statistics().count == 2
+        condition.release()
 
     def wait() -> bool:
         with condition:
