@@ -1,6 +1,7 @@
--- The first part of every function library: which session asks and whether it lives, what its lane was answered last,
--- and how a thing is granted to a wait. The structure's own part comes next, then life.lua, and epilogue.lua last;
--- `scripts.py` joins them. The server makes the functions and tables once, when it loads the library. So variables
+-- The common beginning of every function library, after one_server.lua or cluster.lua: which session asks and whether it
+-- lives, what its lane was answered last, and how a thing is granted to a wait. The structure's own part comes next, then
+-- life.lua, and epilogue.lua last; `scripts.py` joins them.
+-- The server makes the functions and tables once, when it loads the library. So variables
 -- outside of functions keep their values from call to call: what belongs to one call is set by `begin_call`, or by the
 -- structure's `begin_call`; the names of keys stay until another structure is called.
 --
@@ -11,8 +12,9 @@
 --      t session lane  what that operation has taken, until a later operation of the lane; empty if it is acknowledged
 --      waits           whether there may be a wait in one of the structure's lists
 --      lasts           how long (ms) a new key lasts if nobody keeps it; absent: for ever
---      kind, spec, persist, and the fields of the structure
---             Its other keys begin with this, so all are in one slot:
+--      kind, spec, persist, layout, and the fields of the structure
+--             Its other keys begin with this, so all are in one slot. (In a cluster there is a KEYS[2], which never
+--             exists: `Session.bytes_of` says why.)
 --      :sessions  sorted set: the sessions by the ends of their leases; also tickets, which keep the structure for a
 --                 process that is being started
 --      :granted   hash: session and operation -> what a wait was granted and has not acknowledged; and an empty field,
@@ -107,11 +109,9 @@ end
 
 local function is_ticket(sid) return begins(sid, 'ticket-') end
 
-local function channel(sid) return 'sharedkit:session:' .. sid end
-
 -- Tell a session what its operations (numbers, with commas between) were granted. Returns false if it does not listen.
 local function tell(sid, ops, message)
-    if redis.call('PUBLISH', channel(sid), ops .. ' ' .. message) > 0 then return true end
+    if publish(channel(base, sid), ops .. ' ' .. message) > 0 then return true end
     shorten_lease(sid)
     return false
 end
@@ -147,7 +147,9 @@ local function hand(list, message, given)
             end
         end
     end
-    for i = #aside, 1, -1 do redis.call('LPUSH', list, aside[i]) end
+    for i = #aside, 1, -1 do
+        if redis.call('LPUSH', list, aside[i]) == 1 then born(list) end
+    end
     return who, operation, rest
 end
 
@@ -273,8 +275,8 @@ local function heard_by(sids)
     local heard = {}
     for first = 1, #sids, 1000 do
         local channels = {}
-        for i = first, math.min(first + 999, #sids) do table.insert(channels, channel(sids[i])) end
-        local counts = redis.call('PUBSUB', 'NUMSUB', unpack(channels))
+        for i = first, math.min(first + 999, #sids) do table.insert(channels, channel(base, sids[i])) end
+        local counts = listeners(channels)
         for i = 2, #counts, 2 do table.insert(heard, counts[i]) end
     end
     return heard
