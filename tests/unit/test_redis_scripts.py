@@ -37,4 +37,4 @@ def test_a_library_uses_the_server_only_within_functions(structure: str, cluster
             continue
         if line.startswith("redis.register_function"):
             continue
-        assert re.fullmatch(r"local [\w, ]+?( = ('[^']*'|\d+|\{.*\}?(, \{\})*))?( --.*)?", line), line
+        assert re.fullmatch(r"local [\w, ]+?( = ('[^']*'(, '[^']*')*|\d+|\{.*\}?(, \{\})*))?( --.*)?", line), line
