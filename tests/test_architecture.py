@@ -362,7 +362,7 @@ def test_the_library_imports_only_numpy_and_the_standard_library() -> None:
         if {SOURCE / "compare", SOURCE / "commands", SOURCE / "_pyinstaller"} & set(path.parents):
             continue
         extra = {"redis", "hiredis"} if SOURCE / "redis" in path.parents else set()
-        extra |= {"cloudpickle", "distributed"} if SOURCE / "redis" / "on_dask" in path.parents else set()
+        extra |= {"cloudpickle", "distributed", "ray"} if SOURCE / "redis" / "engines" in path.parents else set()
         assert {each for each in imported(path) if each.split(".")[0] not in ours | extra} == set(), path
     cython = {"cython", "cpython", "libc", "libcpp", "posix"}
     for path in CYTHON:

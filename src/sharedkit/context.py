@@ -180,7 +180,7 @@ class RedisContext(Context):
         return self.server.address.public
 
     def __enter__(self) -> Self:
-        self.server.session()
+        self.server.open()
         return self
 
     def __exit__(

@@ -20,6 +20,8 @@ import pytest
 from conformance import stdlib
 from dask_cluster import ABSENT as NO_DASK
 from dask_cluster import client_of_local_cluster, client_of_programs
+from ray_cluster import ABSENT as NO_RAY
+from ray_cluster import the_ray
 from redis_server import ABSENT, the_server
 
 import sharedkit as sk
@@ -233,7 +235,7 @@ if sys.version_info < (3, 14):
     STANDARD |= {"buffersize": "the standard library has it from Python 3.14"}
 FORKSERVER: Any = multiprocessing.get_context("forkserver")  # a fork may hang: the tests have threads
 ON_DASK = IN_REDIS | {
-    "statistics": "its workers are children of Dask's, which start when Dask gives them a call",
+    "statistics": "its workers are children of the engine's, which start when that gives them a call",
 }
 
 
@@ -242,12 +244,15 @@ def on_dask(name: str, client: Callable[[], Any]) -> Subject:
     return Subject(name, lambda *args, **kwargs: REDIS.Executor(*args, **kwargs, on=client()), ON_DASK, absent=NO_DASK)
 
 
+ON_RAY = Subject("ray", lambda *args, **kwargs: REDIS.Executor(*args, **kwargs, on=the_ray()), ON_DASK, absent=NO_RAY)
+
 EXECUTORS = (
     Subject("thread", THREAD.Executor, ONE_PROCESS | {"ends-calls": "a thread cannot be ended"}),
     Subject("shm", SHM.Executor, MANY_PROCESSES, lambda method: SHM.Executor),
     Subject("manager", MANAGER.Executor, SERVED, lambda method: MANAGER.Executor),
     on_dask("dask", client_of_local_cluster),
     on_dask("dask-programs", client_of_programs),
+    ON_RAY,
     Subject("threads", futures.ThreadPoolExecutor, STANDARD | ONE_PROCESS),
     Subject("processes", partial(futures.ProcessPoolExecutor, mp_context=FORKSERVER), STANDARD),
 )

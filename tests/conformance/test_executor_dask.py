@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import pickle
@@ -105,7 +106,7 @@ def worker_of(client: Any, pid: int) -> int:
     """The process id of the Dask worker in which that child runs."""
 
     def mine(dask_worker: Any) -> bool:
-        from sharedkit.redis.on_dask import host
+        from sharedkit.redis.engines import host
 
         return any(pid in each.children.counts()[0] for each in host._hosts.values())
 
@@ -136,8 +137,8 @@ def test_a_call_whose_scattered_arguments_die_with_a_worker_runs_with_a_copy(
     with client, placement.Executor(on=client) as executor:
         held = [begun(executor, tmp_path / str(number)) for number in range(2)]
         total = executor.submit(calls.total, np.ones(300_000))
-        until(lambda: bool(executor._dispatcher._data))
-        ((_, data),) = executor._dispatcher._data.items()
+        until(lambda: bool(executor._dispatcher.engine.data))
+        ((_, data),) = executor._dispatcher.engine.data.items()
         (address,) = client.who_has([data])[data.key]
         del data
         os.kill(client.run(os.getpid)[address], signal.SIGKILL)
@@ -146,6 +147,51 @@ def test_a_call_whose_scattered_arguments_die_with_a_worker_runs_with_a_copy(
             if not future.done():
                 assert future.cancel(running=True)
         assert total.result(LIMIT) == 300_000
+
+
+def test_outcomes_that_are_there_at_once_come_by_few_requests(
+    executor: Any, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gather, asked, tasks = client.gather, list[int](), executor._dispatcher._tasks
+
+    async def watched(futures: Any, **options: Any) -> Any:
+        asked.append(len(futures))
+        while len(asked) == 1 and any(task.status == "pending" for task in list(tasks.values())):
+            await asyncio.sleep(0.01)
+        return await gather(futures, **options)
+
+    monkeypatch.setattr("sharedkit.redis.engines.dask.MOST_GATHERS", 1)
+    monkeypatch.setattr(client, "gather", watched)
+    assert list(executor.map(calls.double, range(300))) == [2 * x for x in range(300)]
+    assert sum(asked) == 300 and len(asked) <= 4
+
+
+@pytest.mark.parametrize("what", ["cancelled", "lost"])
+def test_a_request_that_is_of_no_use_is_made_again(
+    executor: Any, client: Any, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Dask joins requests, so one that another program part cancels takes others along; and a result that is lost holds
+    up all that were asked for with it."""
+    gather, times = client.gather, list[int]()
+
+    class Pending:
+        status = "pending"
+
+    async def watched(futures: Any, **options: Any) -> Any:
+        times.append(len(futures))
+        if len(times) > 1:
+            return await gather(futures, **options)
+        if what == "cancelled":
+            raise asyncio.CancelledError
+        task = next(iter(futures.values()))
+        state, task._state = task._state, Pending()
+        await asyncio.sleep(2.5)
+        task._state = state
+        return await asyncio.sleep(3600)
+
+    monkeypatch.setattr(client, "gather", watched)
+    assert list(executor.map(calls.double, range(10))) == [2 * x for x in range(10)]
+    assert len(times) > 1
 
 
 def test_calls_wait_for_workers_that_are_still_to_come(placement: Any, tmp_path: Path) -> None:
@@ -248,7 +294,7 @@ def test_when_the_program_is_killed_no_further_call_begins_and_the_children_end(
 
 def hosts() -> int:
     """How many executors have children in this Dask worker."""
-    from sharedkit.redis.on_dask import host
+    from sharedkit.redis.engines import host
 
     return len(host._hosts)
 
@@ -373,7 +419,7 @@ def test_an_error_brings_its_traceback(executor: Any) -> None:
 
 def test_a_large_array_goes_by_scatter_and_may_be_written_to(executor: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     scattered: list[int] = []
-    client = executor._dispatcher._client
+    client = executor._dispatcher.engine.client
     scatter = client.scatter
 
     def watched(data: Any, **options: Any) -> Any:
@@ -436,10 +482,10 @@ def test_the_end_leaves_nothing_in_redis_and_no_children(placement: Any, client:
 def test_the_record_forgets_the_calls_that_are_over(
     placement: Any, client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharedkit.redis.on_dask.dispatcher.MOST_OVER", 20)
+    monkeypatch.setattr("sharedkit.redis.engines.dispatcher.MOST_OVER", 20)
     with placement.Executor(on=client) as executor:
         list(executor.map(calls.double, range(60)))
-        (key,) = records(placement)
+        key = executor._dispatcher._record._base
         until(lambda: the_server().ask("HLEN", key) < 30)
 
 
@@ -455,9 +501,9 @@ def test_other_placements_refuse_a_client() -> None:
 def test_what_cannot_be_a_client_is_refused(placement: Any, client: Any) -> None:
     with pytest.raises(TypeError, match=r"Executor\(on=client\), with a distributed.Client"):
         placement.Executor(2)
-    with pytest.raises(TypeError, match=r"on must be a distributed\.Client, not str"):
+    with pytest.raises(TypeError, match=r"on must be a distributed\.Client or the module ray, not str"):
         placement.Executor(on=client.scheduler.address)
-    with pytest.raises(ValueError, match="a Dask worker has threads"):
+    with pytest.raises(ValueError, match="a worker has threads"):
         placement.Executor(1, multiprocessing.get_context("fork"), on=client)
     with placement.Executor(on=client) as executor, pytest.raises(TypeError, match="stays in its process"):
         pickle.dumps(executor)

@@ -80,6 +80,7 @@ def test_few_blocks_are_not_run():
     assert [(block.page, block.reason) for block in ALL_BLOCKS if block.reason is not None] == [
         ("docs/many_machines.md", "needs a Redis server and a Dask cluster"),
         ("docs/many_machines.md", "needs a Redis server and a Dask cluster"),
+        ("docs/many_machines.md", "needs a Redis server and a Ray cluster"),
         ("docs/placements.md", "needs the server of the line above"),
         ("docs/placements.md", "needs a Redis server"),
         ("docs/progress.md", "tqdm is no dependency of the tests"),

@@ -35,9 +35,9 @@ def ctx(server: Server) -> Iterator[Any]:
 def in_another_lane(queue: Any, call: Callable[[], object]) -> None:
     """Call while the lane in which the item was taken is in use."""
     session = queue._session
-    lane = session._idle.pop()
+    lane = session.home.idle.pop()
     call()
-    session._idle.append(lane)
+    lane.put_back()
 
 
 def is_alone(queue: Any, server: Server) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import re
 import socketserver
 import sys
 import threading
@@ -86,7 +87,7 @@ def info(*lines: bytes) -> Callable[[bytes], bytes]:
     ("answer", "error", "words"),
     [
         (info(b"redis_version:6.2.14"), sk.ServerMismatchError, r"is Redis 6\.2\.14; 7\.0 is the oldest that will do"),
-        (info(b"redis_version:7.2.4", b"redis_mode:cluster"), sk.ServerMismatchError, "a node of a cluster"),
+        (info(b"redis_version:7.2.4", b"cluster_enabled:1"), sk.ServerMismatchError, "a node of a cluster"),
         (info(b"role:master"), sk.ServerMismatchError, "is no Redis or Valkey server .*does not say its version"),
         (lambda _: b"HTTP/1.1 400 Bad Request\r\n\r\n", sk.ServerMismatchError, "is no Redis or Valkey server"),
         (lambda _: b"-LOADING the dataset is in memory soon\r\n", sk.ServerGoneError, "no server answers .*soon"),
@@ -131,6 +132,91 @@ def test_a_key_of_something_else_is_left_alone(ctx: Any, server: Server, value: 
         assert server.ask("TYPE", "{mistakes:theirs}") == (b"string" if value[0] == "SET" else b"list")
     finally:
         server.ask("DEL", "{mistakes:theirs}")
+
+
+SUFFIXES = {
+    "": "hash", ":sessions": "zset", ":granted": "hash", ":line": "list", ":items": "list",
+    ":second": "list", ":data": "string", ":order": "zset", ":values": "hash", ":kept": "zset",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_key_of_a_structure_that_another_program_has_written_is_named(ctx: Any, server: Server, suffix: str) -> None:
+    """Nothing is written, whoever makes, attaches or unpickles the structure."""
+    queue = ctx.Queue(name="spoiled", persist=True)
+    queue.put("item")
+    pickled, base = pickle.dumps(queue), queue._base.decode()
+    queue.close()
+    key, wanted = base + suffix, SUFFIXES[suffix]
+    server.ask("DEL", key)
+    server.ask("RPUSH", key, "x") if wanted != "list" else server.ask("SET", key, "x")
+    found = "list" if wanted != "list" else "string"
+    before = dump_of(server)
+    calls: tuple[Callable[[], object], ...] = (
+        lambda: ctx.Queue(name="spoiled", exist_ok=True, persist=True),
+        lambda: ctx.attach("spoiled"),
+        lambda: pickle.loads(pickled),
+        lambda: ctx.Queue(name="spoiled"),
+    )
+    try:
+        for call in calls:
+            with pytest.raises(sk.ServerMismatchError) as caught:
+                call()
+            assert f"the key {key!r} in the server" in str(caught.value)
+            assert f"is a {found}, but 'spoiled' keeps a {wanted} there" in str(caught.value)
+            assert dump_of(server) == before
+    finally:
+        server.ask("DEL", *before)
+
+
+def dump_of(server: Server) -> dict[bytes, bytes]:
+    """All keys of the prefix, and their values."""
+    return {key: server.ask("DUMP", key) for key in sorted(server.ask("KEYS", "{mistakes:*"))}
+
+
+def test_a_key_that_is_spoiled_while_it_is_used_is_told_as_such(ctx: Any, server: Server) -> None:
+    queue = ctx.Queue(name="later spoiled")
+    queue.put("item")
+    server.ask("DEL", queue._base.decode() + ":items")
+    server.ask("SET", queue._base.decode() + ":items", "x")
+    with pytest.raises(sk.ServerMismatchError, match=r"another program has written to .*'\{mistakes:later spoiled\}:"):
+        queue.get_nowait()
+
+
+@pytest.mark.parametrize(
+    ("write", "error", "words"),
+    [
+        (("HSET", "layout", "9"), sk.LayoutError, r"'it' was made by a release .*\(version 9\)"),
+        (("HDEL", "layout"), sk.ServerMismatchError, r"key '\{mistakes:it\}:\w+' in the server .* not made by"),
+    ],
+)
+def test_a_pickled_handle_of_another_layout_is_refused(
+    ctx: Any, server: Server, write: tuple[str, ...], error: type[Exception], words: str
+) -> None:
+    counter = ctx.Counter(3, name="it", persist=True)
+    pickled, base = pickle.dumps(counter), counter._base
+    counter.close()
+    server.ask(write[0], base, *write[1:])
+    before = dump_of(server)
+    try:
+        for call in (lambda: pickle.loads(pickled), lambda: ctx.attach("it"), lambda: ctx.Counter(name="it")):
+            with pytest.raises(error, match=words):
+                call()
+            assert dump_of(server) == before
+    finally:
+        server.ask("DEL", *before)
+
+
+def test_each_key_of_a_structure_has_a_type() -> None:
+    from sharedkit.redis.scripts import library
+
+    text = library("queue").decode()
+    suffixes, types = (
+        re.findall(r"'(:?\w*)'", text.partition(f"local {what} = ")[2].partition("}")[0])
+        for what in ("SUFFIXES", "TYPES")
+    )
+    assert sorted(suffixes) == sorted(types[::2]) and len(suffixes) > 10
+    assert set(types[1::2]) == {"hash", "list", "string", "zset"}
 
 
 def test_keys_of_another_layout_are_left_alone(ctx: Any, server: Server) -> None:
@@ -220,7 +306,7 @@ def test_a_class_that_is_not_there_is_refused_with_a_sentence(name: str) -> None
 @pytest.mark.parametrize(
     ("options", "error", "words"),
     [
-        ({"url": "http://x"}, ValueError, "begins with redis://, rediss://, unix:// or redis"),
+        ({"url": "http://x"}, ValueError, r"begins with redis://, rediss://, unix://, redis\+sentinel"),
         ({"url": "redis://host:port"}, ValueError, "its port is a number"),
         ({"url": "redis://host?socket_timeout=3"}, ValueError, "option 'socket_timeout', which is none of db, pass"),
         ({"url": "redis://host?ssl_ca_certs=/x"}, ValueError, "option 'ssl_ca_certs', which is none of db, pass"),

@@ -12,8 +12,9 @@ pytest.importorskip("redis")
 
 from sharedkit.redis.scripts import function, library
 
+PARTS = {"prelude", "life", "epilogue", "one_server", "cluster"}
 FOLDER = files("sharedkit.redis") / "scripts"
-STRUCTURES = sorted({path.name.removesuffix(".lua") for path in FOLDER.iterdir()} - {"prelude", "life", "epilogue"})
+STRUCTURES = sorted({path.name.removesuffix(".lua") for path in FOLDER.iterdir()} - PARTS)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
@@ -23,15 +24,17 @@ def test_the_name_of_a_library_tells_releases_apart(structure: str) -> None:
     assert re.fullmatch(rf"sharedkit_{structure}_[0-9a-f]{{12}}", name)
     assert text.startswith(f"#!lua name={name}\n")
     assert function(structure, True).decode() == name + "_shrinks"
+    assert function(structure, False, True) not in (function(structure, False), function(structure, True))
     assert len({function(each, False)[-12:] for each in STRUCTURES}) == len(STRUCTURES)
 
 
 @pytest.mark.parametrize("structure", STRUCTURES)
-def test_a_library_uses_the_server_only_within_functions(structure: str) -> None:
+@pytest.mark.parametrize("clustered", [False, True])
+def test_a_library_uses_the_server_only_within_functions(structure: str, clustered: bool) -> None:
     """At its margin, where it runs once, it defines functions, constants, tables, and variables without a value."""
-    for line in library(structure).decode().splitlines()[1:]:
+    for line in library(structure, clustered).decode().splitlines()[1:]:
         if re.match(r"$|--|end$|\}$| {4}|function |local function ", line):
             continue
         if line.startswith("redis.register_function"):
             continue
-        assert re.fullmatch(r"local [\w, ]+?( = ('[^']*'|\d+|\{.*\}?(, \{\})*))?( --.*)?", line), line
+        assert re.fullmatch(r"local [\w, ]+?( = ('[^']*'(, '[^']*')*|\d+|\{.*\}?(, \{\})*))?( --.*)?", line), line

@@ -7,7 +7,6 @@ import pickle
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -20,7 +19,8 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import Task, until
-from redis_server import ABSENT, Server, free_port, tls_program
+from redis_certificates import SECRET, make_certificates
+from redis_server import ABSENT, Cluster, Server, free_port, tls_program
 
 import sharedkit as sk
 
@@ -34,40 +34,10 @@ pytestmark = [
     pytest.mark.skipif(tls_program() is None, reason="no redis-server with TLS is installed"),
 ]
 
-SECRET = "hush-hush"
-
-
-def openssl(folder: Path, *args: str) -> None:
-    subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True, timeout=60)
-
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority, another one, and the keys and certificates of a server and of a client."""
-    folder = tmp_path_factory.mktemp("certificates")
-    curve = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1")
-    for who in ("ca", "other"):
-        openssl(
-            folder,
-            "req",
-            "-x509",
-            *curve,
-            "-nodes",
-            "-keyout",
-            f"{who}.key",
-            "-out",
-            f"{who}.crt",
-            "-subj",
-            f"/CN={who}",
-        )
-    (folder / "names").write_text("subjectAltName=DNS:localhost")
-    for who, secret in (("server", ["-nodes"]), ("client", ["-passout", f"pass:{SECRET}"])):
-        openssl(folder, "req", *curve, *secret, "-keyout", f"{who}.key", "-out", f"{who}.csr", "-subj", f"/CN={who}")
-        openssl(
-            folder, "x509", "-req", "-in", f"{who}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
-            "-extfile", "names", "-out", f"{who}.crt",
-        )  # fmt: skip
-    return folder
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +151,20 @@ def test_what_is_missing_or_wrong_is_said(url: str, wrong: tuple[str, str], erro
         sk.get_context("redis", url=re.sub(*wrong, url), prefix="tls").Counter()
     assert SECRET not in str(caught.value)
     assert "hash-hash" not in str(caught.value)
+
+
+def test_a_cluster_may_speak_tls(certificates: Path) -> None:
+    with Cluster(certificates=certificates) as cluster:
+        files = f"ssl_ca_certs={certificates}/ca.crt&ssl_check_hostname=no"  # the nodes name themselves by addresses
+        url = cluster.url.replace("redis+", "rediss+") + "?" + files
+        with sk.get_context("redis", url=url, prefix="tls") as ctx:
+            for number in range(9):
+                queue = ctx.Queue(name=f"q{number}")
+                wait = Task(queue.get)
+                until(lambda queue=queue: queue.statistics().waiting_getters == 1)  # type: ignore[misc]
+                pickle.loads(pickle.dumps(queue)).put("item")
+                assert wait.result() == "item"
+            assert len(ctx.server._sessions) == 3
 
 
 def test_two_threads_never_use_the_tls_object_at_once() -> None:

@@ -19,7 +19,7 @@ import pytest
 sys.path.append(str(Path(__file__).parents[1]))
 
 from conformance.watchdog import Task, until
-from redis_server import ABSENT, Server
+from redis_server import ABSENT, Cluster, Server
 
 import sharedkit as sk
 
@@ -30,13 +30,15 @@ pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
 
 DOCS = Path(__file__).parents[2] / "docs" / "placements.md"
 OF_CLIENTS = {"fcall", "function|load", "info", "ping", "subscribe", "client|setname"}
+IN_CLUSTER = {"cluster|nodes", "cluster|slots", "ssubscribe", "sunsubscribe"}
+PARTS = {"prelude", "life", "epilogue", "one_server", "cluster"}
 
 
-def rules() -> list[str]:
-    """The words after ACL SETUSER in the docs."""
-    found = re.search(r"^redis-cli ACL SETUSER (worker (?:.*\\\n)*.*)$", DOCS.read_text("utf-8"), re.M)
-    assert found is not None
-    return shlex.split(found[1].replace("\\\n", " "))
+def rules(number: int = 0) -> list[str]:
+    """The words after ACL SETUSER in the docs; number 1 are those that a cluster needs in addition."""
+    found = re.findall(r"^redis-cli ACL SETUSER (worker (?:.*\\\n)*.*)$", DOCS.read_text("utf-8"), re.M)
+    assert len(found) == 2
+    return shlex.split(found[number].replace("\\\n", " "))
 
 
 @pytest.fixture
@@ -51,9 +53,12 @@ def worker(server: Server) -> Iterator[str]:
 
 def test_the_docs_list_the_commands_that_are_used_and_no_others() -> None:
     folder = files("sharedkit.redis") / "scripts"
-    structures = {path.name.removesuffix(".lua") for path in folder.iterdir()} - {"prelude", "life", "epilogue"}
+    structures = {path.name.removesuffix(".lua") for path in folder.iterdir()} - PARTS
     used = {command.lower() for structure in structures for command in commands(structure)} | OF_CLIENTS
     assert {word[1:] for word in rules() if word[0] == "+"} == used
+    more = {command.lower() for structure in structures for command in commands(structure, True)} | IN_CLUSTER
+    assert {word[1:] for word in rules(1) if word[0] == "+"} == more - used
+    assert used - more - OF_CLIENTS == {"publish", "pubsub|numsub"}
 
 
 def test_such_a_user_can_count_wait_and_lock(worker: str) -> None:
@@ -131,6 +136,45 @@ def test_a_key_outside_of_the_prefix_is_named(worker: str, server: Server) -> No
             with pytest.raises(sk.ServerMismatchError, match=r"what 'it' needs .*'\{other:it\}'.*ACL SETUSER"):
                 call()
     assert server.ask("KEYS", "*") == []
+
+
+def test_in_a_cluster_such_a_user_can_wait_and_lock_and_learns_what_is_missing() -> None:
+    needless = ("-subscribe", "-publish", "-pubsub|numsub", "resetchannels", "&{shop:*")
+    with Cluster() as cluster:
+        for node in cluster.nodes:
+            node.ask("ACL", "SETUSER", *rules())
+            node.ask("ACL", "SETUSER", *rules(1), *needless)
+        url = cluster.url.replace("://", "://worker:PASSWORD@")
+        with sk.get_context("redis", url=url, prefix="shop") as ctx:
+            for number in range(9):
+                queue, lock = ctx.Queue(name=f"q{number}"), ctx.Lock()
+                wait = Task(queue.get)
+                until(lambda queue=queue: queue.statistics().waiting_getters == 1)  # type: ignore[misc]
+                queue.put("item")
+                assert wait.result() == "item"
+                with lock:
+                    pass
+            for lacks, named in (
+                ("-cluster|slots", "'cluster|slots' command"),
+                ("-cluster|nodes", "'cluster|nodes' command"),
+                ("-ssubscribe", "'ssubscribe' command"),
+                ("resetchannels", "channel"),
+                ("-spublish", "SPUBLISH on '{shop:it}'"),
+            ):
+                for node in cluster.nodes:
+                    node.ask("ACL", "SETUSER", "worker", lacks)
+                with (
+                    pytest.raises(
+                        sk.ServerMismatchError, match=r"does not permit its user what .*ACL SETUSER"
+                    ) as caught,
+                    sk.get_context("redis", url=url, prefix="shop", lease=9.0) as other,
+                ):
+                    other.Queue(name="it")
+                assert named in str(caught.value)
+                assert "PASSWORD" not in str(caught.value)
+                for node in cluster.nodes:
+                    node.ask("ACL", "SETUSER", *rules(1))
+        assert cluster.ask("KEYS", "*") == []
 
 
 @pytest.mark.parametrize("how", ["thread", "task"])

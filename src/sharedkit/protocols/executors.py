@@ -31,7 +31,7 @@ class Executor(Protocol):
         thread_name_prefix: str = "",
         on: Any = None,
     ) -> None:
-        """`on` is for a redis context only: the client of a Dask cluster that runs the calls."""
+        """`on` is for a redis context only: the client of a Dask cluster that runs the calls, or the module ray."""
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have a worker call `fn(*args, **kwargs)`; the future gets the result or the exception."""

@@ -5,15 +5,17 @@ redis-py makes the connection (TLS, users, Unix sockets). This module packs the 
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import chain
 from typing import Any
-from urllib.parse import quote, unquote_plus, urlsplit
+from urllib.parse import unquote_plus, urlsplit
 
 from redis import connection as redis_connection
 from redis import exceptions
@@ -23,8 +25,9 @@ from redis.retry import Retry
 
 from sharedkit.errors import AuthkeyError, ServerGoneError, ServerMismatchError
 from sharedkit.redis.refusals import Refused, refused_connection
-from sharedkit.redis.sentinel import SCHEME, Sentinels
+from sharedkit.redis.sentinel import Sentinels
 from sharedkit.redis.tls import TlsConnection
+from sharedkit.redis.url import SENTINEL, UNREADABLE, Place, without_password
 
 __all__ = ["LOST", "Address", "Command", "Restarted", "pack", "pack_before", "receive", "send"]
 
@@ -35,7 +38,6 @@ PICKLED = (
     'a pickled handle carries no password: first call get_context("redis", url=...) in this process, with a url that '
     "has the password"
 )
-UNREADABLE = "://?"  # instead of the rest of a url that may have a password anywhere
 FILES = {"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
 TLS = FILES | {"ssl_password", "ssl_cert_reqs", "ssl_check_hostname", "ssl_ciphers"}
 OPTIONS = {"db", "username", "password"}
@@ -100,7 +102,12 @@ def receive(connection: Any) -> Any:
 
 
 class Address:
-    """One server: how to reach it, and the run id that it gave when it was first reached."""
+    """One server: how to reach it, and what it said of itself: its run id when it was first reached, the ids of its
+    replication when it was last reached."""
+
+    in_cluster = False
+    replication: tuple[bytes, bytes] = (b"", b"")
+    """The id of what the server writes, and the id of what it wrote until it was made a primary, as a replica."""
 
     def __init__(self, url: str, timeout: float) -> None:
         self.url = url
@@ -109,15 +116,15 @@ class Address:
         try:
             if self.public.endswith(UNREADABLE):
                 raise ValueError
-            self._sentinels = Sentinels(url) if urlsplit(url).scheme == SCHEME else None
+            self._sentinels = Sentinels(url) if urlsplit(url).scheme in SENTINEL else None
             if self._sentinels is not None:
                 url = self._sentinels.url_of_primary
             self._options: dict[str, Any] = redis_connection.parse_url(url)  # type: ignore[no-untyped-call]
         except ValueError:
             raise ValueError(
-                "the url of a server begins with redis://, rediss://, unix:// or redis+sentinel://, its port is a "
-                "number, and the special characters of a password are written as urllib.parse.quote does: "
-                f"{self.public!r}"
+                "the url of a server begins with redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://, "
+                "its port is a number, and the special characters of a password are written as urllib.parse.quote "
+                f"does: {self.public!r}"
             ) from None
         self._kind: Any = self._options.pop("connection_class", redis_connection.Connection)
         self._check_options(url)
@@ -128,6 +135,20 @@ class Address:
             self._options.update(socket_keepalive=True, socket_keepalive_options=_keepalive())
         self.run_id: bytes | None = None
         self._first = threading.Lock()
+
+    def node(self, place: Place) -> Address:
+        """The same for a node of a cluster: with the password and the options of this address, which is never used."""
+        there = copy.copy(self)
+        there.place, there.in_cluster = place, True
+        host = f"[{place[0]}]" if ":" in place[0] else place[0]
+        scheme = "rediss" if issubclass(self._kind, redis_connection.SSLConnection) else "redis"
+        there.public = f"{scheme}://{host}:{place[1]}"
+        there._options = self._options | {"host": place[0], "port": place[1]}
+        there._first = threading.Lock()
+        return there
+
+    place: Place = ("", 0)
+    """Host and port of a node of a cluster."""
 
     def _check_options(self, url: str) -> None:
         allowed = OPTIONS | TLS if self._kind is redis_connection.SSLConnection else OPTIONS
@@ -146,48 +167,79 @@ class Address:
             if not os.path.exists(self._options[name]):
                 raise FileNotFoundError(f"there is no file {self._options[name]!r}, which is {name} of {self.public!r}")
 
-    def connect(self, timeout: float | None = None) -> Any:
-        """Return a new connection. Raises ServerGoneError, AuthkeyError, ServerMismatchError, or Restarted."""
-        there = {} if self._sentinels is None else self._sentinels.primary(self.timeout, self.public)
-        connection = self._kind(
-            **(self._options | there),
-            protocol=2,
-            legacy_responses=True,
-            retry=Retry(NoBackoff(), 0),
-            socket_timeout=timeout or self.timeout,
-            socket_connect_timeout=self.timeout,
-            command_packer=redis_connection.PythonRespSerializer(6000, _encoded),
-            client_name="sharedkit",
-            driver_info=None,
-        )
+    def connect(self, timeout: float | None = None, is_for_data: bool = True) -> Any:
+        """Return a new connection. Raises ServerGoneError, AuthkeyError, ServerMismatchError, or Restarted.
+
+        Unless it `is_for_data`, a replica will do, too.
+        """
+        there: dict[str, Any] = {}
+        if self._sentinels is not None:
+            there = self._sentinels.primary(self._open_sentinel, self.public)
+        connection = self._open(there | {"client_name": "sharedkit", "socket_timeout": timeout or self.timeout})
         try:
-            connection.connect()
-            send(connection, pack(b"INFO", b"server", b"memory", b"replication"))
-            said = connection.read_response(disable_decoding=True)
-        except exceptions.AuthenticationError as why:
-            raise self._refused(why) from why
-        except exceptions.ResponseError as why:
-            connection.disconnect()
-            if "NOAUTH" in str(why) or "WRONGPASS" in str(why):
-                raise self._refused(why) from why
-            raise refused_connection(Refused.of(why), self.public) from why
-        except LOST as why:
-            connection.disconnect()
-            if isinstance(why.__cause__, exceptions.AuthenticationError) or "AUTH" in str(why):
-                raise self._refused(why) from why
-            raise self._unreached(why) from why
-        except exceptions.InvalidResponse as why:
-            connection.disconnect()
-            raise self._no_server(str(why)) from why
-        except BaseException:
-            connection.disconnect()
-            raise
-        try:
-            self._check(dict(_lines(said)))
+            with self._explained():
+                send(connection, pack(b"INFO", b"server", b"memory", b"replication", b"cluster"))
+                said = connection.read_response(disable_decoding=True)
+            self._check(dict(_lines(said)), is_for_data)
         except BaseException:
             connection.disconnect()
             raise
         return connection
+
+    def _open(self, options: dict[str, Any]) -> Any:
+        """A new connection with these options beside its own. Raises as `connect` does."""
+        connection = self._kind(
+            **(
+                self._options
+                | {
+                    "protocol": 2,
+                    "legacy_responses": True,
+                    "retry": Retry(NoBackoff(), 0),
+                    "socket_timeout": self.timeout,
+                    "socket_connect_timeout": self.timeout,
+                    "command_packer": redis_connection.PythonRespSerializer(6000, _encoded),
+                    "driver_info": None,
+                }
+                | options
+            )
+        )
+        try:
+            with self._explained():
+                connection.connect()
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    def _open_sentinel(self, options: dict[str, Any]) -> Any:
+        """The same for a sentinel, which may say only later that it wants a password."""
+        connection = self._open(options)
+        try:
+            with self._explained():
+                send(connection, pack(b"PING"))
+                connection.read_response(disable_decoding=True)
+        except BaseException:
+            connection.disconnect()
+            raise
+        return connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Raise errors of a connection that is being made as those of sharedkit."""
+        try:
+            yield
+        except exceptions.AuthenticationError as why:
+            raise self._refused(why) from why
+        except exceptions.ResponseError as why:
+            if "NOAUTH" in str(why) or "WRONGPASS" in str(why):
+                raise self._refused(why) from why
+            raise refused_connection(Refused.of(why), self.public) from why
+        except LOST as why:
+            if isinstance(why.__cause__, exceptions.AuthenticationError) or "AUTH" in str(why):
+                raise self._refused(why) from why
+            raise self._unreached(why) from why
+        except exceptions.InvalidResponse as why:
+            raise self._no_server(str(why)) from why
 
     def _unreached(self, why: Exception) -> Exception:
         """The exception for a server to which no connection could be made."""
@@ -217,16 +269,25 @@ class Address:
     def _no_server(self, why: str) -> ServerMismatchError:
         return ServerMismatchError(f"what answers at {self.public} is no Redis or Valkey server ({why})")
 
-    def _check(self, said: dict[bytes, bytes]) -> None:
+    def _check(self, said: dict[bytes, bytes], is_for_data: bool) -> None:
         if b"redis_version" not in said:
             raise self._no_server("it does not say its version")
         version = said[b"redis_version"].decode()
         if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST:
             raise ServerMismatchError(f"the server at {self.public} is Redis {version}; 7.0 is the oldest that will do")
-        if said.get(b"redis_mode", b"standalone") == b"cluster":
+        is_node = said.get(b"cluster_enabled") == b"1"
+        if is_node and not self.in_cluster:
             raise ServerMismatchError(
-                f"the server at {self.public} is a node of a cluster, which this release cannot use"
+                f'the server at {self.public} is a node of a cluster: name the cluster, with url="redis+cluster://..."'
             )
+        if self.in_cluster and not is_node:
+            raise ServerMismatchError(
+                f'the server at {self.public} is no node of a cluster: name it alone, with url="redis://..."'
+            )
+        if not is_for_data:
+            return
+        if said.get(b"role") == b"slave" and self.in_cluster:
+            raise ServerGoneError(f"the node at {self.public} is a replica")
         if said.get(b"role") == b"slave" and self._sentinels is not None:
             raise ServerGoneError(f"the sentinels of {self.public} have not chosen a new primary yet")
         if said.get(b"role") == b"slave":
@@ -239,6 +300,7 @@ class Address:
                 f"the server at {self.public} throws keys away when its memory is full (maxmemory-policy {policy}); "
                 "it must be noeviction"
             )
+        self.replication = said.get(b"master_replid", b""), said.get(b"master_replid2", b"")
         with self._first:
             found = said.get(b"run_id", b"")
             if self.run_id is None:
@@ -253,29 +315,6 @@ class Restarted(Exception):
     def __init__(self, run_id: bytes) -> None:
         super().__init__(run_id)
         self.run_id = run_id
-
-
-def without_password(url: str) -> str:
-    """The url in the form that is shown and pickled: with the user's name, but without a password."""
-    try:
-        parts = urlsplit(url)
-        user = parts.username
-        host = parts.netloc.rpartition("@")[2]
-        query = "&".join(each for each in parts.query.split("&") if not _is_secret(each))
-        if parts.scheme != SCHEME:
-            _ = parts.port  # ValueError if it is no number
-        if (
-            parts.scheme != "unix" and "@" in parts.path + parts.query + parts.fragment
-        ):  # the end of a password that was cut
-            raise ValueError
-    except ValueError:
-        return url.partition("://")[0] + UNREADABLE
-    netloc = f"{quote(user)}@{host}" if user else host
-    return f"{parts.scheme}://{netloc}{parts.path}" + (f"?{query}" if query else "")
-
-
-def _is_secret(option: str) -> bool:
-    return unquote_plus(option.partition("=")[0]) in ("password", "ssl_password")
 
 
 def _keepalive() -> dict[int, int]:

@@ -114,21 +114,20 @@ class Array(ArrayMethods, Handle):
         finally:
             self._contents = None
             if self._staged and not new and self.home is not None:
-                session = self.home.session()
                 for key in self._staged:
                     with suppress(Refused):  # it goes by itself
-                        session.ask_plain(b"UNLINK", key)
+                        self.home.session(key).ask_plain(key, b"UNLINK", key)
 
     _size: int
     _staged: list[bytes]
 
     def _prepare(self, session: Session, pointer: bytes, base: bytes) -> bool:
         if self._size > CHUNK:
-            _check_memory(session, self._size)
+            _check_memory(session, base, self._size)
         if self._contents is None:
             return True
         try:
-            if session.ask_plain(b"EXISTS", pointer):
+            if session.ask_plain(base, b"EXISTS", pointer):
                 return False
             self._staged.append(base + b":data")
             _write_whole(session, base + b":data", self._contents)
@@ -200,7 +199,7 @@ class Array(ArrayMethods, Handle):
         for at in range(0, size, CHUNK):
             some = min(CHUNK, size - at)
             try:
-                sent = session.ask_plain(b"GETRANGE", key, b"%d" % (low + at), b"%d" % (low + at + some - 1))
+                sent = session.ask_plain(key, b"GETRANGE", key, b"%d" % (low + at), b"%d" % (low + at + some - 1))
             except SharedkitError as why:
                 raise self._told(why) from None
             except Refused as why:
@@ -248,13 +247,13 @@ class Array(ArrayMethods, Handle):
         session = self._ensure_open()
         key = b"%b:new:%b %d" % (self._base, session.sid, next(session.numbers))
         try:
-            _check_memory(session, len(data))
+            _check_memory(session, key, len(data))
             try:
                 _write_whole(session, key, data)
                 self._call(b"replace", key, shrinks=True)
             except BaseException:
                 with suppress(Refused, SharedkitError):
-                    session.ask_plain(b"UNLINK", key)
+                    session.ask_plain(key, b"UNLINK", key)
                 raise
         except Refused as why:
             if why.code == "SKLOST":
@@ -375,16 +374,16 @@ def _form_of(dtype: np.dtype[Any]) -> bytes | None:
 
 def _write_whole(session: Session, key: bytes, data: memoryview) -> None:
     """Write a string that goes by itself if nothing comes of it. Raises Refused."""
-    session.ask_plain(b"SETRANGE", key, b"%d" % (len(data) - 1), b"\0")
-    session.ask_plain(b"PEXPIRE", key, b"%d" % STAGED)
+    session.ask_plain(key, b"SETRANGE", key, b"%d" % (len(data) - 1), b"\0")
+    session.ask_plain(key, b"PEXPIRE", key, b"%d" % STAGED)
     for at in range(0, len(data), CHUNK):
-        session.ask_plain(b"SETRANGE", key, b"%d" % at, data=data[at : at + CHUNK])
+        session.ask_plain(key, b"SETRANGE", key, b"%d" % at, data=data[at : at + CHUNK])
 
 
-def _check_memory(session: Session, size: int) -> None:
+def _check_memory(session: Session, key: bytes, size: int) -> None:
     """Raise OutOfSharedMemory if the server's limit does not allow so many bytes more: a server itself checks that only
     after it has taken them."""
-    lines = bytes(session.ask_plain(b"INFO", b"memory")).splitlines()
+    lines = bytes(session.ask_plain(key, b"INFO", b"memory")).splitlines()
     said = dict(line.split(b":", 1) for line in lines if b":" in line)
     limit, used = int(said.get(b"maxmemory", 0)), int(said.get(b"used_memory", 0))
     if limit and used + size > limit:

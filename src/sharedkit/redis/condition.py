@@ -54,6 +54,7 @@ class Condition(ConditionMethods, Structure):
             lock._ensure_open()
             over = f"{lock.kind} {lock._base.decode('utf-8', 'surrogateescape')}"
         self._create(name, exist_ok, persist, seats, {"lock": over}, b"0", b"1")
+        self._open_lock()
 
     # --- the lock
 
@@ -68,19 +69,23 @@ class Condition(ConditionMethods, Structure):
     ) -> None:
         self._ticket = ticket
         super()._open_existing(session, name, base, spec, persist, ticket)
+        self._open_lock()
 
-    def _open(self, session: Session, name: str, base: bytes, spec: dict[str, Any]) -> None:
-        if spec["lock"] is not None:
-            assert self.home is not None
-            kind, _, key = spec["lock"].partition(" ")
-            over = key.encode("utf-8", "surrogateescape")
-            try:
-                self._over = self.home.classes[kind]._of(session, name_of(over), over, self._ticket)
-            except GoneError:
-                session.ask(self.lua, base, b"unlink", session.lease_ms)  # so that its name can be used again
-                session.ask(self.lua, base, b"leave", b"")
-                raise
-        super()._open(session, name, base, spec)
+    def _open_lock(self) -> None:
+        """Open the other lock, which in a cluster may belong to another session. Not under a session's lock."""
+        lock = self._spec["lock"]
+        if lock is None or self._over is not None:
+            return
+        assert self.home is not None
+        kind, _, key = lock.partition(" ")
+        over = key.encode("utf-8", "surrogateescape")
+        try:
+            self._over = self.home.classes[kind]._of(self.home.session(over), name_of(over), over, self._ticket)
+        except BaseException as why:
+            if isinstance(why, GoneError):
+                self.unlink()  # so that its name can be used again
+            super().close()
+            raise
 
     def close(self) -> None:
         """Close this handle. Using the handle afterwards raises ClosedError; closing again does nothing."""
@@ -97,7 +102,7 @@ class Condition(ConditionMethods, Structure):
     def _part(self) -> PartLock:
         if self._over is None:
             return PartLock(self, self.lua, self._base, RLock.kind, self._name)
-        return PartLock(self, self._over.lua, self._over._base, self._over.kind, self._over._name)
+        return PartLock(self, self._over.lua, self._over._base, self._over.kind, self._over._name, self._over)
 
     @property
     def lock(self) -> PartLock:

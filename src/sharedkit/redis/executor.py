@@ -1,8 +1,7 @@
-"""An executor whose calls run on a Dask cluster, while Redis keeps the record of what has begun."""
+"""An executor whose calls run on a Dask or Ray cluster, while Redis keeps the record of what has begun."""
 
 from __future__ import annotations
 
-import sys
 import weakref
 from collections.abc import Callable
 from multiprocessing.context import BaseContext
@@ -22,20 +21,21 @@ T = TypeVar("T")
 
 
 class Executor(ExecutorFace):
-    """A `concurrent.futures.Executor` whose calls run on a Dask cluster: `Executor(on=client)`, a `distributed.Client`.
+    """A `concurrent.futures.Executor` whose calls run on a Dask cluster: `Executor(on=client)`, a `distributed.Client`;
+    or on the Ray cluster to which this process is connected: `Executor(on=ray)`, the module.
 
-    Each call begins at most once: Redis keeps the record of what has begun. If the Dask worker that runs a call dies or
+    Each call begins at most once: Redis keeps the record of what has begun. If the worker that runs a call dies or
     leaves the cluster, the call fails (WorkerDied), while a call that had not begun runs on another one. No call is
-    taken for another one with the same arguments. Calls run in child processes of the Dask workers, one for each of
+    taken for another one with the same arguments. Calls run in child processes of the engine's workers, one for each of
     their threads; so `options(timeout=…)` and a future's `cancel(running=True)` can end a call. Calls and results are
     pickled as Dask does; handles of this placement can be arguments. The cluster goes on when the executor ends.
 
-    `max_workers` limits how many calls Dask has at once, if the cluster has more threads; without it, Dask has all of
-    them. `initializer(*initargs)` runs in each child before its first call. `mp_context` starts the children, by
-    "forkserver" (the default) or "spawn".
+    `max_workers` limits how many calls the engine has at once, if the cluster has more threads; without it, the engine
+    has all of them. `initializer(*initargs)` runs in each child before its first call. `mp_context` starts the
+    children, by "forkserver" (the default) or "spawn".
 
-    Raises TypeError without a client, ValueError for an asynchronous or closed one and for other invalid arguments,
-    ServerGoneError, and ImportError if Dask's packages are not complete.
+    Raises TypeError without a client, ValueError for an asynchronous or closed one, for a Ray without a cluster and for
+    other invalid arguments, ServerGoneError, and ImportError if the engine's packages are not complete.
     """
 
     kind: ClassVar[str] = "Executor"
@@ -57,13 +57,15 @@ class Executor(ExecutorFace):
         most = max_workers if max_workers is None else min(max_workers, MOST_WORKERS)  # a cluster may have more
         check_arguments(most, initializer, max_tasks_per_child)
         check_context(mp_context)
-        _check_client(on)
+        # The imports are here because only this class needs an engine's packages.
+        from sharedkit.redis.engines.choice import check
+
+        check(on)
         context: Any = mp_context
         method = "forkserver" if context is None else context.get_start_method(allow_none=False)
         if method not in ("forkserver", "spawn"):
-            raise ValueError(f'a Dask worker has threads, so its children start by "forkserver" or "spawn": {method!r}')
-        # The import is here because only this class needs Dask.
-        from sharedkit.redis.on_dask.dispatcher import dispatcher_for
+            raise ValueError(f'a worker has threads, so its children start by "forkserver" or "spawn": {method!r}')
+        from sharedkit.redis.engines.dispatcher import dispatcher_for
 
         prefix = thread_name_prefix or "sharedkit-worker"
         self._dispatcher = dispatcher_for(
@@ -89,7 +91,7 @@ class Executor(ExecutorFace):
         self._dispatcher.shutdown(wait, cancel_futures)
 
     def kill_workers(self) -> None:
-        """Shut down without waiting, and kill the child processes that run calls; the Dask workers go on.
+        """Shut down without waiting, and kill the child processes that run calls; the engine's workers go on.
 
         The calls that they run fail with WorkerDied; the other calls are cancelled.
         """
@@ -110,20 +112,4 @@ class Executor(ExecutorFace):
         return ExecutorStatistics("Executor", most, workers, pending, running, deaths)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        raise TypeError("an Executor on Dask stays in its process: a Dask client cannot be pickled; make one there")
-
-
-def _check_client(on: Any) -> None:
-    """Raise TypeError or ValueError if calls cannot be submitted by that object."""
-    if on is None:
-        raise TypeError(
-            'an Executor of the placement "redis" runs its calls on a Dask cluster: Executor(on=client), with a '
-            'distributed.Client; get_context("manager").Executor has workers of its own'
-        )
-    distributed = sys.modules.get("distributed")  # whoever has a client has imported it
-    if distributed is None or not isinstance(on, distributed.Client):
-        raise TypeError(f"on must be a distributed.Client, not {type(on).__name__}")
-    if on.asynchronous:
-        raise ValueError("on must be a synchronous client; await the executor's own futures with asyncio.wrap_future")
-    if on.status != "running":
-        raise ValueError(f"the Dask client is {on.status}")
+        raise TypeError("an Executor on a cluster stays in its process: make one there")

@@ -78,14 +78,14 @@ class Structure(Asking, StructureMethods):
             raise TypeError(f'{type(self).__name__} is made by a context: get_context("redis").{type(self).__name__}')
         spec["seats"] = checked_seats(seats)
         name = f"redis-{secrets.token_hex(8)}" if name is None else checked_name(name)
-        session = self.home.session()
-        session.flush()
         pointer = self.home.pointer(name)
+        session = self.home.session(pointer)
+        session.flush()
         while True:
             incarnation = secrets.token_hex(6).encode()
             base = pointer + b":" + incarnation
             ready = self._prepare(session, pointer, base)
-            with session.lock:
+            with session.lock, session.listening(base):
                 there = session.ask(
                     self.lua, base, b"create", self.kind.encode(), json.dumps(spec).encode(), b"%d" % bool(persist),
                     session.lease_ms, *begin, shrinks=False,
@@ -117,7 +117,7 @@ class Structure(Asking, StructureMethods):
         persist: bool = False,
         ticket: bytes = b"",
     ) -> None:
-        with session.lock:
+        with session.lock, session.listening(base):
             text, persists = session.ask(self.lua, base, b"open", session.lease_ms, ticket)
             there = json.loads(text)
             self._open(session, name, base, there)
@@ -170,7 +170,7 @@ class Structure(Asking, StructureMethods):
         if session.over is not INHERITED:
             raise session.reason()
         assert self.home is not None
-        mine = self.home.session()
+        mine = self.home.session(self._base)
         self._release.detach()
         self._open_existing(mine, self._name, self._base, ticket=session.ticket)
         return mine

@@ -1,4 +1,5 @@
-"""The one connection over which all tasks of this process send requests; answers come in the order of the requests.
+"""The one connection over which all tasks of this process send requests to a server; answers come in the order of the
+requests.
 
 A task sends a small request itself, at once. A thread sends the large ones, so that no event loop waits for a socket,
 and another thread reads the answers. When the connection ends, the requests without an answer are sent again over a new
@@ -12,13 +13,14 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any
 
 from redis import exceptions
 
 from sharedkit._core.background import background
 from sharedkit.errors import ServerGoneError, SharedkitError
-from sharedkit.redis.address import LOST, Address, pack, send
+from sharedkit.redis.address import LOST, pack, send
+from sharedkit.redis.asker import Asker
 from sharedkit.redis.operation import Operation
 from sharedkit.redis.refusals import Refused
 from sharedkit.redis.scripts import MOST_LOADS, library
@@ -29,38 +31,22 @@ SMALL = 1 << 16  # bytes that a task may send by itself
 TRIES = 3
 
 
-class Asker(Protocol):
-    """The part of the session that its Line needs."""
-
-    address: Address
-    over: Any
-
-    def connect(self) -> Any: ...
-
-    def new_lane(self) -> int: ...
-
-    def reason(self) -> BaseException: ...
-
-    def bytes_of(self, of: Operation, method_and_args: tuple[bytes, ...]) -> bytes: ...
-
-    def unsaid(self, made: Operation, refused: bool = False) -> None: ...
-
-
 class Request:
     """A command; `done(answer)` is called with its answer, which may be an exception."""
 
-    __slots__ = ("command", "done", "loads", "made", "parts", "refusal", "tries")
+    __slots__ = ("command", "done", "loads", "made", "parts", "redirected", "refusal", "tries")
 
     def __init__(self, made: Operation | None, parts: tuple[bytes, ...], done: Callable[[Any], object]) -> None:
         self.made, self.parts, self.done = made, parts, done
         self.command = b""
         self.tries = self.loads = 0
         self.refusal: Refused | None = None  # why the server does not take the functions
+        self.redirected: float | None = None  # since when it looks for the node of a cluster that serves it
 
     def end(self, answer: Any, asker: Asker) -> None:
         """The answer has come, or an exception in its place."""
         if isinstance(answer, BaseException) and self.made is not None:
-            asker.unsaid(self.made, isinstance(answer, Refused))
+            asker.unsaid(self.made, isinstance(answer, Refused) and not answer.elsewhere)
         self.done(answer)
 
 
@@ -71,10 +57,10 @@ def _loaded(request: Request, answer: Any) -> None:
 
 
 class Line:
-    """The connection of the tasks of a session."""
+    """The connection of the tasks of a session to one server. All lanes of tasks are those of the session's home."""
 
-    def __init__(self, session: Asker) -> None:
-        self._session = session
+    def __init__(self, session: Asker, node: Any) -> None:
+        self._session, self._node = session, node
         self._lock = threading.RLock()
         self._connection: Any = None
         self._outstanding: deque[Request] = deque()
@@ -92,6 +78,13 @@ class Line:
             if made.number and not made.lane:
                 made.lane = self._lane(made.number)
             request.command = self._session.bytes_of(made, parts)
+            self._session.node_of(made.base).line.enter(request)
+
+    def enter(self, request: Request) -> None:
+        """Send a request that has its lane. Raises the reason why the session is over."""
+        with self._lock:
+            if self._session.over is not None:
+                raise self._session.reason()
             self._send(request)
 
     def _lane(self, number: int) -> int:
@@ -134,7 +127,7 @@ class Line:
                     request, connection = self._unsent[0], self._connection
                 if connection is None:
                     try:
-                        connection = self._session.connect()
+                        connection = self._session.connect(self._node)
                     except SharedkitError as why:
                         self._fail(why)
                         continue
@@ -174,7 +167,7 @@ class Line:
             if self._unsent:
                 self._tokens.put(True)
         connection.disconnect()
-        why: BaseException = ServerGoneError(f"the server at {self._session.address.public} does not answer")
+        why: BaseException = ServerGoneError(f"the server at {self._node.address.public} does not answer")
         if self._session.over is not None:
             why = self._session.reason()
         for request in failed:
@@ -192,6 +185,14 @@ class Line:
                 continue
             except exceptions.ResponseError as why:
                 answer = Refused.of(why)
+                moves = self._session.moves
+                if answer.elsewhere and moves is not None:
+                    with self._lock:
+                        if self._connection is not connection:
+                            return
+                        request = self._outstanding.popleft()
+                    moves.again(request, answer)
+                    continue
                 if answer.forgotten:
                     answer = self._load(answer)
                     if answer is None:
@@ -215,7 +216,7 @@ class Line:
             self._outstanding.popleft()
             request.loads += 1
             load = Request(None, (), partial(_loaded, request))
-            load.command = pack(b"FUNCTION", b"LOAD", library(request.made.kind))
+            load.command = pack(b"FUNCTION", b"LOAD", library(request.made.kind, self._session.moves is not None))
             self._send(load)
             self._send(request)
             return None

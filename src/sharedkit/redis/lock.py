@@ -329,18 +329,19 @@ class _Whole(Protocol):
 class PartLock(_Holdable):
     """The lock that comes with another structure, with the methods of a Lock. It is closed when the whole is.
 
-    Library, key and name of the lock may be the whole's own.
+    Library, key and name of the lock may be the whole's own; otherwise `of` is the handle on the lock.
     """
 
-    def __init__(self, whole: _Whole, lua: str, base: bytes, kind: str, name: str) -> None:
-        self._whole = whole
+    def __init__(self, whole: _Whole, lua: str, base: bytes, kind: str, name: str, of: Structure | None = None) -> None:
+        self._whole, self._of_handle = whole, of
         self.lua = lua
         self._base = base
         self._name = name
         self._reentrant = kind == "RLock"
 
     def _ensure_open(self) -> Session:
-        return self._whole._ensure_open()
+        session = self._whole._ensure_open()
+        return session if self._of_handle is None else self._of_handle._ensure_open()
 
     def _told(self, why: SharedkitError) -> SharedkitError:
         return self._whole._told(why)

@@ -10,12 +10,15 @@ import weakref
 from contextlib import suppress
 from multiprocessing import util
 from typing import Any
+from urllib.parse import urlsplit
 
 from sharedkit._core.weak_sets import members
-from sharedkit.errors import GoneError, SharedkitError
+from sharedkit.errors import GoneError, ServerGoneError, SharedkitError
 from sharedkit.redis.address import Address, Restarted
+from sharedkit.redis.cluster import Cluster, slot_of
 from sharedkit.redis.refusals import Refused, refused
 from sharedkit.redis.session import Session
+from sharedkit.redis.url import CLUSTER, Place
 from sharedkit.segments import checked_name
 
 __all__ = ["ALIASES", "KINDS", "MISSING", "Placement", "arrive", "at", "placement_of"]
@@ -25,6 +28,7 @@ ALIASES: dict[str, str] = {}  # further names of these classes
 MISSING: dict[str, str] = {}  # the classes that this placement does not have: the text of the error
 SHORTEST_LEASE = 0.5
 LAYOUT = b"2"  # as in prelude.lua
+ALONE: Place = ("", 0)  # in the place of host and port: a server that is no node of a cluster
 _known: dict[tuple[str, str], Placement] = {}
 _placements: weakref.WeakSet[Placement] = weakref.WeakSet()
 _lock = threading.RLock()
@@ -46,7 +50,8 @@ def at(url: str, prefix: str, lease: float, timeout: float) -> Placement:
             raise TypeError(f"{what} is a number of seconds, not {type(seconds).__name__}")
         if not least <= seconds <= 86400:
             raise ValueError(f"{what} is from {least} to 86400 seconds: {seconds}")
-    address = Address(url, float(timeout))
+    kind = Cluster if urlsplit(url).scheme in CLUSTER else Address
+    address = kind(url, float(timeout))
     with _lock:
         found = _known.get((address.public, prefix))
         if found is None or found.differs(url, float(lease)):
@@ -68,17 +73,18 @@ def arrive(
     """The pickled handle, opened in this process. Raises GoneError, ServerGoneError, AuthkeyError."""
     here = placement_of(url, prefix, lease, timeout)
     try:
-        return here.classes[kind]._of(here.session(), name, base, ticket)
+        return here.classes[kind]._of(here.session(base), name, base, ticket)
     except GoneError:
         raise GoneError(f"{name!r} ended while the handle was on its way; keep one open, or use persist=True") from None
 
 
 class Placement:
-    """The classes of one server and prefix, and this process's session there."""
+    """The classes of one server or cluster and prefix, and this process's session there: in a cluster, one for each
+    node of which it has used structures."""
 
-    def __init__(self, address: Address, prefix: str, lease: float) -> None:
+    def __init__(self, address: Address | Cluster, prefix: str, lease: float) -> None:
         self.address, self.prefix, self.lease = address, prefix, lease
-        self._session: Session | None = None
+        self._sessions: dict[Place, Session] = {}
         self._starting = threading.RLock()
         self.classes: dict[str, type[Any]] = {}
         for name, cls in KINDS.items():
@@ -105,30 +111,63 @@ class Placement:
         """The key that stands for a name in the server."""
         return f"{{{self.prefix}:{name}}}".encode("utf-8", "surrogateescape")
 
-    def session(self) -> Session:
-        """This process's session, which begins now if there is none. Raises as `Address.connect` does."""
-        session = self._session
-        if session is None or session.over is not None:
-            with self._starting:
-                session = self._session
+    def open(self) -> None:
+        """Find out whether the server can be used. Raises as `Address.connect` does."""
+        if isinstance(self.address, Cluster):
+            self.address.refresh()
+        else:
+            self.session()
+
+    def session(self, base: bytes = b"") -> Session:
+        """This process's session with the server of the structure with that key; it begins now if there is none.
+
+        Raises as `Address.connect` does.
+        """
+        place = self._place_of(base)
+        session = self._sessions.get(place)
+        if session is not None and session.over is None:
+            return session
+        with self._starting:
+            while True:
+                session = self._sessions.get(place)
                 if session is None or session.over is not None:
-                    session = Session(self.address, self.lease)
                     try:
-                        session.begin()
-                    except Restarted as other:
-                        self.address.run_id = other.run_id
-                        session.begin()
-                    self._session = session
-                    if multiprocessing.parent_process() is not None:  # such a process ends without `atexit`
-                        util.Finalize(None, self.end, exitpriority=0)
+                        session = self._begun(place)
+                    except ServerGoneError:
+                        if not isinstance(self.address, Cluster):
+                            raise
+                        self.address.refresh(place)
+                        before, place = place, self._place_of(base)
+                        if place == before:
+                            raise
+                        continue
+                    if multiprocessing.parent_process() is not None:
+                        util.Finalize(None, self.end, exitpriority=0)  # such a process ends without `atexit`
+                    self._sessions[place] = session
+                return session
+
+    def _place_of(self, base: bytes) -> Place:
+        return self.address.place_of(slot_of(base)) if isinstance(self.address, Cluster) else ALONE
+
+    def _begun(self, place: Place) -> Session:
+        if isinstance(self.address, Cluster):
+            session = Session(self.address.address(place), self.lease, self.address)
+            session.begin()
+            return session
+        session = Session(self.address, self.lease)
+        try:
+            session.begin()
+        except Restarted as other:
+            self.address.run_id = other.run_id
+            session.begin()
         return session
 
     def attach(self, name: str) -> Any:
         """A further handle on the structure of that name in the server. Raises FileNotFoundError."""
         name = checked_name(name)
-        session = self.session()
-        session.flush()
         pointer = self.pointer(name)
+        session = self.session(pointer)
+        session.flush()
         said = self._get(session, pointer)
         missing = FileNotFoundError(f"no structure in the server at {self.address.public} is called {name!r}")
         if said is None:
@@ -147,7 +186,7 @@ class Placement:
     def _get(self, session: Session, key: bytes) -> bytes | None:
         """The value of that key; None if there is none."""
         try:
-            value: bytes | None = session.ask_plain(b"GET", key)
+            value: bytes | None = session.ask_plain(key, b"GET", key)
         except Refused as why:
             code = "SKFOREIGN" if why.code == "WRONGTYPE" else why.code
             raise self._refused(code, key.decode("utf-8", "replace"), key) from None
@@ -158,9 +197,10 @@ class Placement:
 
     def end(self) -> None:
         """End this process's session: what its handles hold is released. Calling this again does nothing."""
-        session = self._session
-        if session is not None and session.over is None:
-            session.end(GoneError("this context was closed, and its handles with it; make or attach them anew"), True)
+        for session in list(self._sessions.values()):
+            if session.over is None:
+                why = GoneError("this context was closed, and its handles with it; make or attach them anew")
+                session.end(why, True)
 
 
 def _at_exit() -> None:
@@ -174,14 +214,16 @@ def _after_fork_in_child() -> None:
     _lock = threading.RLock()
     for each in members(_placements):
         each._starting = threading.RLock()
-        if each._session is not None:
-            each._session.in_child()
+        if isinstance(each.address, Cluster):
+            each.address.in_child()
+        for session in each._sessions.values():
+            session.in_child()
 
 
 def _after_fork_in_parent() -> None:
     for each in members(_placements):
-        if each._session is not None:
-            each._session.in_parent()
+        for session in members(each._sessions.values()):
+            session.in_parent()
 
 
 atexit.register(_at_exit)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from redis import exceptions
 
-from sharedkit.errors import GoneError, LayoutError, OutOfSharedMemory, ServerMismatchError
+from sharedkit.errors import GoneError, LayoutError, OutOfSharedMemory, ServerGoneError, ServerMismatchError
 
 __all__ = ["Refused", "refused", "refused_connection"]
 
 
 IN_FUNCTION = ("The user executing the script can't", "ACL failure in script")
 """The beginnings of the errors of a command in a function that the user may not run: of Redis 7, of later servers."""
+
+
+IN_CLUSTER: tuple[tuple[type[Exception], str], ...] = (
+    (exceptions.MovedError, "MOVED"),
+    (exceptions.AskError, "ASK"),
+    (exceptions.TryAgainError, "TRYAGAIN"),
+    (exceptions.ClusterDownError, "CLUSTERDOWN"),
+)
+"""The errors of a node that does not serve the slot of a structure now."""
 
 
 class Refused(Exception):
@@ -24,6 +33,7 @@ class Refused(Exception):
         self.code, self.text = code, text
         self.forgotten = (code, text) == ("Function", "not found")
         self.loaded = "already exists" in text  # the functions: another client has loaded them meanwhile
+        self.elsewhere = any(code == each for _, each in IN_CLUSTER)  # another node serves the slot, or none for now
 
     @classmethod
     def of(cls, why: exceptions.ResponseError) -> Refused:
@@ -32,6 +42,9 @@ class Refused(Exception):
             return cls("OOM", str(why))
         if isinstance(why, exceptions.NoPermissionError) or str(why).startswith(IN_FUNCTION):
             return cls("NOPERM", str(why))
+        for kind, code in IN_CLUSTER:
+            if isinstance(why, kind):
+                return cls(code, str(why))
         code, _, text = str(why).partition(" ")
         return cls(code, text)
 
@@ -53,12 +66,28 @@ def refused(why: Refused, server: str, base: bytes) -> Exception:
         return ServerMismatchError(
             f"the key {why.text!r} in the server at {server} was not made by sharedkit; use another prefix"
         )
+    if why.code == "SKTYPE":
+        found, wanted, key = why.text.split(" ", 2)
+        return ServerMismatchError(
+            f"the key {key!r} in the server at {server} is a {found}, but {name!r} keeps a {wanted} there: another "
+            "program has written it. Remove it, or use another prefix"
+        )
+    if why.code == "WRONGTYPE" or "WRONGTYPE" in why.text:
+        return ServerMismatchError(
+            f"another program has written to one of the keys in the server at {server} that begin with "
+            f"{base.decode('utf-8', 'replace')!r}, which belong to {name!r}: {why.code} {why.text}"
+        )
     if why.code == "SKDENIED":
         return _not_permitted(server, f"{why.text} on {_key_of(base)!r}", name)
     if why.code == "NOPERM":
         return _not_permitted(server, f"{why.text}, with the key {_key_of(base)!r}", name)
     if why.code.startswith("SK"):
         return why
+    if why.elsewhere:
+        return ServerGoneError(
+            f"no node of the cluster serves {name!r} now, and the call was not made: {why.code} {why.text}. Its slot "
+            "is being moved, or a primary is gone"
+        )
     if why.code == "OOM" or "OOM" in why.text:
         return OutOfSharedMemory(
             f"the server at {server} is out of memory, and {name!r} is unchanged; take something out, or raise "

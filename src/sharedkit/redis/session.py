@@ -1,12 +1,15 @@
-"""The session of this process with one server: its lease, its connections, its operations and its waits.
+"""The session of this process with one server, or one node of a cluster: its lease, its operations and its waits.
 
     threads   each uses a connection of a pool for its call; the connection is a *lane*: one operation after another
     tasks     one connection for all tasks, on which the answers come in the order of the requests (`line.py`)
     wakes     one connection on which the server reports what waits were granted; the session lives while it is open
+              (`wakes.py`)
     keeper    a thread that prolongs the lease, undoes calls that their callers have left, and checks the waits
 
 Each operation has a number. A function that gets the number of its lane's last operation again repeats that answer. So
 a call whose answer was lost is sent again, and never runs twice.
+
+In a cluster, a session has connections to further nodes once slots have moved to them (`moves.py`).
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ import secrets
 import threading
 import weakref
 from collections import deque
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, count
 from queue import Empty, SimpleQueue
@@ -31,10 +34,13 @@ from sharedkit._core.weak_sets import members
 from sharedkit.errors import ClosedError, LeaseLostError, ServerGoneError, SharedkitError
 from sharedkit.redis.acknowledgements import Acknowledgements, text_of
 from sharedkit.redis.address import LOST, Address, Command, Restarted, pack, pack_before, receive, send
-from sharedkit.redis.line import Line
+from sharedkit.redis.cluster import Cluster
+from sharedkit.redis.moves import Moves
+from sharedkit.redis.node import Lane, Node
 from sharedkit.redis.operation import GoesBack, Kept, Operation, Use, Wait, kept
-from sharedkit.redis.refusals import Refused, refused, refused_connection
+from sharedkit.redis.refusals import Refused, refused
 from sharedkit.redis.scripts import MOST_LOADS, function, library
+from sharedkit.redis.wakes import RESTARTED
 
 __all__ = ["INHERITED", "TOOK", "Session"]
 
@@ -50,18 +56,6 @@ INHERITED: Any = object()
 """The reason why the parent's session is over in the child of a fork: the child has its own session."""
 
 
-class Lane:
-    """A connection of the pool, its number, which stays the same when it is connected anew, and the number of the last
-    operation in it."""
-
-    __slots__ = ("connection", "last", "number")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.last = 0
-        self.connection: Any = None
-
-
 @dataclass
 class Opened:
     """A structure that the session has open: its kind, how many handles it has, how many forks came before it."""
@@ -74,7 +68,7 @@ class Opened:
 class Session:
     """A session, from `begin` to `end`; `over` is the reason why it has ended, None before."""
 
-    def __init__(self, address: Address, lease: float) -> None:
+    def __init__(self, address: Address, lease: float, cluster: Cluster | None = None) -> None:
         self.address = address
         self.lease = lease
         self.lease_ms = b"%d" % round(lease * 1000)
@@ -87,39 +81,25 @@ class Session:
         self.fences: dict[bytes, int] = {}  # the fences of the locks that this session holds
         self.released: deque[bytes] = deque()  # structures, one for each handle that was dropped without `close`
         self.lock = threading.RLock()  # reentrant: a signal handler may make calls, too
-        self.line = Line(self)
+        self.moves = None if cluster is None else Moves(self, cluster)
+        self.connections: weakref.WeakSet[Any] = weakref.WeakSet()  # all of them, which the child of a fork closes
+        self.home = Node(self, address)
+        self.nodes = {address.place: self.home}  # the others are those to which slots have moved
+        self.line = self.home.line
         self._lane_numbers = count(1)
-        self._idle: deque[Lane] = deque()
         self._acks: dict[bytes, Acknowledgements] = {}
         self._forms: dict[tuple[str, bool, bytes, int], bytes] = {}
         self._jobs: SimpleQueue[Any] = SimpleQueue()
-        self._wakes: Any = None
-        self._connections: weakref.WeakSet[Any] = weakref.WeakSet()  # all of them, which the child of a fork closes
+        self._keepers_lanes: dict[Node, Lane] = {}
         self._kept = monotonic()
+        self._beat_at = 0.0  # when the lease is to be prolonged next
 
     # --- beginning and end
 
     def begin(self) -> None:
         """Open the connection that shows that the session lives, and start the threads."""
-        self._wakes = self._subscribe()
-        background(self._hear, name="sharedkit redis wakes", args=(self._wakes,)).start()
+        self.home.wakes.begin()
         background(self._keep, name="sharedkit redis keeper").start()
-
-    def _subscribe(self) -> Any:
-        connection = self.address.connect(timeout=max(self.lease, 1.0))
-        self._connections.add(connection)
-        try:
-            for command in (pack(b"PING"), pack(b"SUBSCRIBE", b"sharedkit:session:" + self.sid)):
-                send(connection, command)
-                connection.read_response(disable_decoding=True)
-        except exceptions.ResponseError as why:
-            connection.disconnect()
-            raise refused_connection(
-                Refused.of(why), self.address.public, " for the channel sharedkit:session:*"
-            ) from None
-        except LOST as why:
-            raise ServerGoneError(f"the server at {self.address.public} is gone: {why}") from why
-        return connection
 
     def end(self, why: BaseException, in_order: bool = False) -> None:
         """End the session and its waits, with the reason `why`. `in_order`: have the server release what it holds."""
@@ -139,11 +119,10 @@ class Session:
             wait.resolve(self.reason())
         self.waits.clear()
         self._jobs.put(None)
-        self.line.close()
-        for each in (self._wakes, *(lane.connection for lane in list(self._idle))):
-            if each is not None:
-                each.disconnect()
-        self._idle.clear()
+        if self.moves is not None:
+            self.moves.close()
+        for node in list(self.nodes.values()):
+            node.close()
 
     def reason(self) -> BaseException:
         """Why the session is over: a new exception for each call, because each raise lengthens the traceback of one."""
@@ -182,16 +161,22 @@ class Session:
         """In the child of a fork, forget the session, its connections and its waits: they are the parent's."""
         self.over = INHERITED if self.over is None else self.over
         self.lock = threading.RLock()
-        self.line.in_child()
-        for each in members(self._connections):
+        for node in self.nodes.values():
+            node.line.in_child()
+            node.idle.clear()
+        for each in members(self.connections):
             each.disconnect()  # redis-py only closes the descriptor here
-        self._idle.clear()
         self.waits.clear()
 
     # --- commands
 
     def bytes_of(self, of: Operation, method_and_args: tuple[bytes, ...]) -> bytes:
-        """The packed command of an operation, which has its lane."""
+        """The packed command of an operation, which has its lane.
+
+        In a cluster it names a second key, which never exists. While a slot moves, a server refuses a command if only
+        some of its keys are still there, and so it begins none of ours before all keys of the structure are in one
+        place. Otherwise the function would begin, and end with an error at the first key that is not there.
+        """
         if of.acks is None:
             acks = self._acks.get(of.base)
             of.acks = acks.take(of.lane, of.number) if acks is not None else []
@@ -208,7 +193,9 @@ class Session:
         kind, shrinks, base, count = key
         if len(self._forms) >= MOST_FORMS:
             self._forms.clear()
-        same = (b"FCALL", function(kind, shrinks), b"1", base, self.sid)
+        clustered = self.moves is not None
+        keys = (b"2", base, base + b":never") if clustered else (b"1", base)
+        same = (b"FCALL", function(kind, shrinks, clustered), *keys, self.sid)
         fixed = pack(*same).partition(b"\r\n")[2]
         form = b"*%d\r\n" % (len(same) + count) + fixed.replace(b"%", b"%%") + b"$%d\r\n%b\r\n" * count
         self._forms[key] = form
@@ -233,17 +220,22 @@ class Session:
             left = [each for each in said if not refused or (made.number and each[1] == made.lane)]
             self._acks.setdefault(made.base, Acknowledgements()).restore(left)
 
-    def _lane(self, number: int = 0) -> Lane:
+    def node_of(self, base: bytes) -> Node:
+        """The server that has the structure with that key."""
+        return self.home if self.moves is None else self.moves.node_of(base)
+
+    def _lane(self, base: bytes, number: int = 0) -> Lane:
         """A lane for the operation of that number. The numbers in a lane must rise, and another thread may have drawn a
         later number and used the lane already."""
+        node = self.node_of(base)
         passed: list[Lane] | None = None
         try:
-            while (lane := self._idle.pop()).last > number > 0:
+            while (lane := node.idle.pop()).last > number > 0:
                 passed = [lane] if passed is None else [*passed, lane]
         except IndexError:
-            lane = Lane(next(self._lane_numbers))
+            lane = Lane(next(self._lane_numbers), node)
         if passed is not None:
-            self._idle.extend(passed)
+            node.idle.extend(passed)
         if number > lane.last:
             lane.last = number
         return lane
@@ -270,44 +262,61 @@ class Session:
             self._leave(lambda: self._finish(made, (method, *args)))
             raise
 
-    def ask_plain(self, *command: bytes, data: memoryview | None = None) -> Any:
-        """The answer to one of Redis's own commands, which may run any number of times; `data` are its last part."""
+    def ask_plain(self, base: bytes, *command: bytes, data: memoryview | None = None) -> Any:
+        """The answer to one of Redis's own commands, which may run any number of times; `data` are its last part. It is
+        asked where the structure with the key `base` is, or will be."""
         if self.over is not None:
             raise self.reason()
-        lane = self._lane()
+        lane = self._lane(base)
         try:
-            answer = self._exchange(lane, pack(*command) if data is None else pack_before(data, *command), None)
+            answer = self._exchange(lane, pack(*command) if data is None else pack_before(data, *command), base, None)
         except BaseException:
-            self._retire(lane)
+            lane.retire()
             raise
-        self._idle.append(lane)
+        lane.put_back()
         return answer
 
+    @contextmanager
+    def listening(self, base: bytes) -> Iterator[None]:
+        """Have the node of a cluster know that this session lives, before the structure is opened. Under the lock."""
+        if self.moves is not None and base not in self.opened:
+            self.moves.listen(base)
+        try:
+            yield
+        finally:
+            self.ignore_unless_open(base)
+
+    def ignore_unless_open(self, base: bytes) -> None:
+        """Have the node tell nothing about that structure any more, unless it is open."""
+        if self.moves is not None and base not in self.opened:
+            self.moves.ignore(base)
+
     def _finish(self, made: Operation, method_and_args: tuple[bytes, ...]) -> None:
-        lane = Lane(made.lane or next(self._lane_numbers))
+        lane = Lane(made.lane or next(self._lane_numbers), self.node_of(made.base))
         made.lane = lane.number
-        with suppress(Refused):
-            self._exchange(lane, self.bytes_of(made, method_and_args), made.kind)
-        self._retire(lane)
+        try:
+            self._exchange(lane, self.bytes_of(made, method_and_args), made.base, made.kind, patience=0)
+        finally:
+            lane.retire()
 
     def _ask(self, made: Operation, method_and_args: tuple[bytes, ...], keep: bool = False) -> tuple[Any, Lane]:
         """The answer and the lane; with `keep`, the caller must put the lane back."""
         if self.over is not None:
             raise self.reason()
-        lane = self._lane(made.number)
+        lane = self._lane(made.base, made.number)
         made.lane = lane.number
         try:
-            answer = self._exchange(lane, self.bytes_of(made, method_and_args), made.kind)
+            answer = self._exchange(lane, self.bytes_of(made, method_and_args), made.base, made.kind)
         except Refused as why:
-            self.unsaid(made, refused=True)
-            self._idle.append(lane)
+            self.unsaid(made, refused=not why.elsewhere)
+            lane.put_back()
             raise self.refusal(why, made) from None
         except BaseException:
-            self._retire(lane)
+            lane.retire()
             self.unsaid(made)
             raise
         if not keep:
-            self._idle.append(lane)
+            lane.put_back()
         return answer, lane
 
     def refusal(self, why: Refused, made: Operation) -> Exception:
@@ -334,49 +343,64 @@ class Session:
             if opened is None or self.over is not None:
                 return False
             made = Operation(opened.kind, base, 0, True)
-            lane = self._lane()
+            lane = self._lane(base)
             made.lane = lane.number
             try:
-                self._exchange(lane, self.bytes_of(made, (b"check", b"0")), opened.kind)
+                self._exchange(lane, self.bytes_of(made, (b"check", b"0")), base, opened.kind, patience=0)
             except Refused as why:
-                self._idle.append(lane)
+                self.unsaid(made, refused=not why.elsewhere)
+                lane.put_back()
+                if why.elsewhere:
+                    raise ServerGoneError(f"the node at {lane.node.address.public} gives the slot away") from None
                 return why.code == "SKFENCED"
             except BaseException:
-                self._retire(lane)
+                lane.retire()
+                self.unsaid(made)
                 raise
-            self._idle.append(lane)
+            lane.put_back()
             return False
 
-    def _exchange(self, lane: Lane, command: Command, kind: str | None) -> Any:
-        """Send a command and read its answer; try again if the connection ends, or if the server does not know the
-        functions of a structure of that kind.
+    def _exchange(
+        self, lane: Lane, command: Command, base: bytes, kind: str | None, patience: float | None = None
+    ) -> Any:
+        """Send a command about the structure with the key `base` and read its answer; try again if the connection ends,
+        or if the server does not know the functions of a structure of that kind. In a cluster, do so where the
+        structure is now, and as long as no node serves it for `patience` seconds, a lease by default.
 
-        Raises Refused, ServerGoneError.
+        Raises Refused, ServerGoneError, LeaseLostError.
         """
         lost = loaded = 0
+        moving: float | None = None
         while True:
             try:
                 if lane.connection is None:
-                    lane.connection = self._connect()
+                    lane.connection = self.connect(lane.node)
                 connection = lane.connection
                 send(connection, command)
                 return receive(connection)
             except exceptions.ResponseError as why:
                 refusal = Refused.of(why)
+                if refusal.elsewhere and self.moves is not None:
+                    moving = self.moves.redirected(
+                        lane, base, refusal, moving, self.lease if patience is None else patience
+                    )
+                    continue
                 if not refusal.forgotten or loaded == MOST_LOADS or kind is None:
                     raise refusal from None
                 loaded += 1
                 self._load(lane.connection, kind)
             except LOST as why:
-                self._retire(lane)
+                lane.retire()
+                lost += 1
+                if self.over is None and self.moves is not None and lost < TRIES and self.moves.has_moved(lane, base):
+                    continue
                 if isinstance(why, SharedkitError):
                     raise
-                lost += 1
                 if lost == TRIES or (lost == 2 and isinstance(why, exceptions.TimeoutError | TimeoutError)):
-                    raise ServerGoneError(f"the server at {self.address.public} does not answer: {why}") from why
+                    raise ServerGoneError(f"the server at {lane.node.address.public} does not answer: {why}") from why
 
     def _load(self, connection: Any, kind: str) -> None:
-        send(connection, pack(b"FUNCTION", b"LOAD", library(kind)))
+        send(connection, pack(b"FUNCTION", b"LOAD", library(kind, self.moves is not None)))
         try:
             connection.read_response(disable_decoding=True)
         except exceptions.ResponseError as why:
@@ -384,32 +408,23 @@ class Session:
             if not refusal.loaded:
                 raise refusal from None
 
-    def _connect(self) -> Any:
+    def connect(self, node: Node) -> Any:
+        """A connection to that server."""
         try:
-            connection = self.address.connect()
+            connection = node.address.connect()
         except Restarted as other:
-            raise self._restarted(other) from None
-        self._connections.add(connection)
+            raise self.restarted(node.address, other) from None
+        self.connections.add(connection)
         if self.over is not None:  # another thread may have learnt meanwhile that this is another server
             connection.disconnect()
             raise self.reason()
         return connection
 
-    def _restarted(self, other: Restarted) -> LeaseLostError:
+    def restarted(self, address: Address, other: Restarted) -> LeaseLostError:
         """End the session, because another server answers; after that, and not before, connections to it are made."""
-        why = self.lose("the server was restarted, or another has taken its place")
-        self.address.run_id = other.run_id
+        why = self.lose(RESTARTED)
+        address.run_id = other.run_id
         return why
-
-    def connect(self) -> Any:
-        """A connection for the tasks."""
-        return self._connect()
-
-    @staticmethod
-    def _retire(lane: Lane) -> None:
-        connection, lane.connection = lane.connection, None
-        if connection is not None:
-            connection.disconnect()
 
     # --- waits of threads
 
@@ -438,14 +453,14 @@ class Session:
             answer, lane = self._ask(made, (method, *args), keep=True)
             payload, left = None, 0
             if answer[0] == 0:
-                self._idle.append(lane)
+                lane.put_back()
                 lane = None
                 payload, left = self._wait(made, timeout)
             used = use(answer, payload, number, left)
             if lane is not None:
                 if answer[0] == TOOK:
                     self.acknowledge(base, number, lane.number)
-                self._idle.append(lane)
+                lane.put_back()
             return used
         except (Refused, SharedkitError) as why:
             if isinstance(why, ServerGoneError) and self.over is None:  # it may have happened
@@ -453,17 +468,17 @@ class Session:
             raise
         except GoesBack as why:
             if lane is not None:
-                self._retire(lane)
+                lane.retire()
             self._leave(lambda: self._undo(made))
             raise why.error from None
         except Kept as why:
             if lane is not None:
                 self.acknowledge(base, number, lane.number)
-                self._idle.append(lane)
+                lane.put_back()
             raise why.error from None
         except BaseException:
             if lane is not None:  # the lane must run nothing else before the operation is undone
-                self._retire(lane)
+                lane.retire()
             self._leave(lambda: self._undo(made))
             raise
         finally:
@@ -485,17 +500,23 @@ class Session:
 
     def _undo(self, made: Operation) -> None:
         lane, entry = b"%d" % made.lane, self.entry_of(made)
-        with suppress(Refused):
-            self.ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", entry)
+        self.ask_as_keeper(made.kind, made.base, b"cancel", lane, b"%d" % made.number, b"undo", entry)
 
     def ask_as_keeper(self, kind: str, base: bytes, *method_and_args: bytes) -> Any:
         """The answer of a method that may run any number of times. The keeper's thread calls this. Raises Refused."""
         made = Operation(kind, base, 0, True)
+        node = self.node_of(base)
+        lane = self._keepers_lanes.pop(node, None) or Lane(next(self._lane_numbers), node)
         try:
-            return self._exchange(self._keepers_lane, self.bytes_of(made, method_and_args), made.kind)
+            return self._exchange(lane, self.bytes_of(made, method_and_args), base, made.kind, patience=0)
+        except Refused as why:
+            self.unsaid(made, refused=not why.elsewhere)
+            raise
         except SharedkitError:
             self.unsaid(made)
             raise
+        finally:
+            self._keepers_lanes[lane.node] = lane
 
     def _leave(self, job: Callable[[], object], patience: float = UNDONE) -> None:
         """Have the keeper do a job, and wait for it up to `patience` seconds; a further signal ends only this wait."""
@@ -515,11 +536,10 @@ class Session:
 
     def _keep(self) -> None:
         """Run the keeper's thread."""
-        self._keepers_lane = Lane(next(self._lane_numbers))
-        beat_at, look_at = monotonic() + self.lease / 3, monotonic() + TICK
+        self._beat_at, look_at = monotonic() + self.lease / 3, monotonic() + TICK
         while self.over is None:
             now = monotonic()
-            until = min(beat_at, look_at) if self.waits else min(beat_at, now + TICK)
+            until = min(self._beat_at, look_at) if self.waits else min(self._beat_at, now + TICK)
             try:
                 job = self._jobs.get(timeout=max(0.0, until - now)) if until > now else None
             except Empty:
@@ -530,28 +550,41 @@ class Session:
                 self._do(*job)
                 continue
             now = monotonic()
-            if now >= beat_at:
-                beat_at = now + self.lease / 3 if self._beat() else now + min(AGAIN, self.lease / 3)
+            if now >= self._beat_at:
+                self._beat_at = now + self.lease / 3 if self._beat() else now + min(AGAIN, self.lease / 3)
             if now >= look_at:
                 look_at = now + self._look()
             self.flush()
-        self._retire(self._keepers_lane)
+        for lane in self._keepers_lanes.values():
+            lane.retire()
 
     def _do(self, job: Callable[[], object], done: threading.Lock | None) -> None:
         try:
             job()
-        except ServerGoneError:
-            if self.over is None:
-                threading.Event().wait(AGAIN)
-                self._jobs.put((job, done))
-            return
-        except (SharedkitError, Refused):
+        except (ServerGoneError, Refused) as why:
+            if isinstance(why, ServerGoneError) or why.elsewhere:
+                if self.over is None:
+                    threading.Event().wait(AGAIN)
+                    self._jobs.put((job, done))
+                return
+        except SharedkitError:
             pass
         if done is not None:
             done.release()
 
+    def reassure(self) -> None:
+        """Prolong the lease as soon as possible, because a server may have taken this process for dead, and then check
+        the waits. Any thread may call this."""
+
+        def hurry() -> None:
+            self._beat_at = 0.0
+
+        self.later(hurry)
+        self.later(self._check_waits)
+
     def _beat(self) -> bool:
-        """Prolong the lease in every structure, and send acknowledgements; return whether the server was reached."""
+        """Prolong the lease in every structure, and send acknowledgements; return whether all were reached."""
+        all_served = True
         try:
             for base, opened in list(self.opened.items()):
                 try:
@@ -561,16 +594,16 @@ class Session:
                         self.lose("it was not prolonged in time")
                     elif why.code == "SKGONE":
                         self._structure_gone(base, refused(why, self.address.public, base))
-            wakes = self._wakes
-            if wakes is not None:
-                with suppress(*LOST):
-                    send(wakes, pack(b"PING"))
+                    elif why.elsewhere:
+                        all_served = False
+            for node in list(self.nodes.values()):
+                node.wakes.ping()
         except SharedkitError:
             if monotonic() - self._kept > self.lease:
                 self.lose("the server could not be reached")
             return False
         self._kept = monotonic()
-        return True
+        return all_served
 
     def _structure_gone(self, base: bytes, why: Exception) -> None:
         for number, wait in list(self.waits.items()):
@@ -592,13 +625,17 @@ class Session:
 
     def _check_waits(self) -> None:
         """Ask whether each wait is over: the message that said so may have been lost with a connection."""
+        unserved: Refused | None = None
         for number, wait in list(self.waits.items()):
             try:
                 given = self.ask_as_keeper(wait.kind, wait.base, b"check", b"%d" % number)
-            except Refused:
+            except Refused as why:
+                unserved = why if why.elsewhere else unserved
                 continue
             if given and self.waits.pop(number, None) is not None:
                 wait.resolve(bytes(given))
+        if unserved is not None:
+            raise unserved  # the keeper does this job again
 
     def flush(self) -> None:
         """Count the handles that were dropped without `close`."""
@@ -623,45 +660,5 @@ class Session:
             with suppress(SharedkitError):
                 self.ask(opened.kind, base, b"leave", self._ticket_of(opened))  # acknowledges, too
             self._acks.pop(base, None)
+            self.ignore_unless_open(base)
         self._structure_gone(base, ClosedError("it was closed while this call waited"))
-
-    # --- the wakes
-
-    def _hear(self, connection: Any) -> None:
-        """Run the thread that reads the server's messages and wakes the waits of this process."""
-        while self.over is None:
-            try:
-                while True:
-                    message = connection.read_response(disable_decoding=True)
-                    if message[0] == b"message":
-                        ops, _, payload = message[2].partition(b" ")
-                        for number in ops.split(b","):
-                            wait = self.waits.pop(int(number), None)
-                            if wait is not None:
-                                wait.resolve(payload)
-            except (
-                *LOST,
-                exceptions.ResponseError,
-                AttributeError,
-                TypeError,
-            ):  # the last two: another thread has disconnected it
-                connection = self._hear_again()
-                if connection is None:
-                    return
-
-    def _hear_again(self) -> Any:
-        """A new connection for the wakes; the keeper then checks all waits. None if the session is over."""
-        while self.over is None:
-            try:
-                connection = self._subscribe()
-            except Restarted as other:
-                self._restarted(other)
-                return None
-            except SharedkitError:
-                threading.Event().wait(AGAIN)
-                continue
-            self._wakes = connection
-            self.later(self._beat)
-            self.later(self._check_waits)
-            return connection
-        return None

@@ -13,9 +13,9 @@ from typing import Any
 from sharedkit.aio import waiters
 from sharedkit.aio.undelivered import add_undelivered
 from sharedkit.errors import ServerGoneError, SharedkitError
-from sharedkit.redis.operation import Kept, Operation, Use, kept
+from sharedkit.redis.operation import GoesBack, Kept, Operation, Use, kept
 from sharedkit.redis.refusals import Refused
-from sharedkit.redis.session import Session
+from sharedkit.redis.session import TOOK, Session
 
 __all__ = ["TaskWait", "acall", "asked", "atake", "finish", "undo_later"]
 
@@ -104,6 +104,13 @@ class TaskWait:
         if not parked and not isinstance(self.answer, ServerGoneError):
             self.session.line.free_lane(self.made)
 
+    def used(self) -> None:
+        """The task has what it waited for: acknowledge what the operation took, and make its lane free for others."""
+        if isinstance(self.answer, list) and self.answer[0] == TOOK:
+            self.session.acknowledge(self.base, self.made.number, self.made.lane)
+        if self.over:
+            self.free_lane()
+
     def reclaim(self) -> bool:
         """Give back what was granted to the task if its loop has stopped since; returns whether to call this again."""
         with _looking:
@@ -137,7 +144,7 @@ def cancel(session: Session, of: Operation, how: bytes, done: Callable[[Any], ob
             undo_later(session, of)
         done(answer)
 
-    session.line.submit(made, (b"cancel", b"%d" % of.lane, b"%d" % of.number, how, of.entry), answered)
+    session.line.submit(made, (b"cancel", b"%d" % of.lane, b"%d" % of.number, how, session.entry_of(of)), answered)
 
 
 def undo_later(session: Session, of: Operation) -> None:
@@ -205,9 +212,7 @@ async def atake(
     loop = asyncio.get_running_loop()
     deadline = None if timeout is None else monotonic() + timeout
     while True:
-        made = Operation(kind, base, next(session.numbers), shrinks)
-        made.entry = b"%b %d" % (session.sid, made.number) + (b" " + entry if entry else b"")
-        made.acks = session._take_acks(base)
+        made = Operation(kind, base, next(session.numbers), shrinks, entry)
         wait = TaskWait(session, made, loop, keeps)
         session.waits[made.number] = wait
         try:
@@ -226,11 +231,17 @@ async def atake(
         finally:
             session.waits.pop(made.number, None)
         if got is not AGAIN:
+            answer, payload, left = got
             try:
-                answer, payload, left = got
-                return use(answer, payload, made.number, left)
-            except Kept as why:
+                result = use(answer, payload, made.number, left)
+            except GoesBack as why:
+                await _leave(session, wait, taken_back)
                 raise why.error from None
+            except Kept as why:
+                wait.used()
+                raise why.error from None
+            wait.used()
+            return result
 
 
 AGAIN: Any = object()
@@ -249,11 +260,11 @@ async def _outcome(session: Session, wait: TaskWait, deadline: float | None) -> 
     if wait.gone_back:
         return AGAIN
     if wait.over:
-        wait.free_lane()
-        answer = finish(session, wait.made, wait.answer)
         if isinstance(wait.payload, BaseException):
             raise wait.payload
-        return answer, wait.payload, 0
+        if isinstance(wait.answer, BaseException):
+            wait.free_lane()
+        return finish(session, wait.made, wait.answer), wait.payload, 0
     said = finish(session, wait.made, await asked(lambda tell: cancel(session, wait.made, b"keep", tell)))
     return wait.answer, *kept(said)
 

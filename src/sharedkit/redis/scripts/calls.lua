@@ -4,6 +4,7 @@
 --                o                          announced: no worker has begun it
 --                x                          retracted: no worker will begin it
 --                r <attempt> <pid> <place>  begun, by that attempt of the engine; <place> is the address of its worker
+--   h:<address>  one for each worker that has entered
 -- An attempt asks for the call before it begins it, and only one gets it. Workers ask without having the record open, so
 -- they keep it no longer than the executor does. Each method may run again: a repeated question has the same answer.
 
@@ -57,6 +58,22 @@ function life.claim(number, attempt, whose)
     if not state or state == 'x' then return {0, ''} end
     local its, other = string.match(state, '^r (%S+) (.*)$')
     return {its == attempt and 1 or 2, other}
+end
+
+-- For a worker: the executor shall know it by that address.
+function life.enter(address)
+    if is_unused(base) then return 0 end
+    redis.call('HSET', base, 'h:' .. address, '1')
+    return 1
+end
+
+-- The addresses of the workers.
+function life.hosts()
+    local found = {}
+    for _, field in ipairs(redis.call('HKEYS', base)) do
+        if begins(field, 'h:') then table.insert(found, string.sub(field, 3)) end
+    end
+    return found
 end
 
 -- For a worker: what it needs before the first call; empty if the executor is gone.

@@ -2,7 +2,7 @@
 -- of memory refuses the first before it begins, so nothing is half written. It still runs the second, which is for
 -- methods that only read, or that free memory.
 
-local ANYBODY = {create = true, open = true, leave = true, claim = true, start = true, exists = true}
+local ANYBODY = {create = true, open = true, leave = true, claim = true, start = true, exists = true, enter = true}
 
 -- The operation has been used by its caller. What an operation has taken, a later one of its lane may have replaced.
 local function acknowledge(operation, its_lane)

@@ -10,11 +10,33 @@ local function denied()
         if second ~= '' then
             allowed = redis.acl_check_cmd(first, second)
         else
-            local on = first == 'PUBLISH' and channel(me) or name
+            local on = string.find(first, 'PUBLISH$') and channel(base, me) or name
             allowed = redis.acl_check_cmd(first, on, on)
         end
         if not allowed then return redis.error_reply('SKDENIED ' .. command) end
     end
+end
+
+-- What each key of a structure is, by what its name has after that of the structure.
+local TYPES = {
+    [''] = 'hash', [':sessions'] = 'zset', [':granted'] = 'hash', [':line'] = 'list',
+    [':second'] = 'list', [':items'] = 'list', [':putters'] = 'list', [':pending'] = 'hash', [':data'] = 'string',
+    [':order'] = 'zset', [':values'] = 'hash', [':firsts'] = 'hash', [':order0'] = 'zset', [':values0'] = 'hash',
+    [':firsts0'] = 'hash', [':readers'] = 'hash', [':kept'] = 'zset', [':old'] = 'hash',
+}
+
+-- An error if another program has written to a key of the structure, or if another release has made it: found before
+-- anything is written.
+local function spoiled(whose)
+    for _, suffix in ipairs(SUFFIXES) do
+        local found = redis.call('TYPE', whose .. suffix).ok
+        if found ~= 'none' and found ~= TYPES[suffix] then
+            return redis.error_reply('SKTYPE ' .. found .. ' ' .. TYPES[suffix] .. ' ' .. whose .. suffix)
+        end
+    end
+    local layout = redis.call('HGET', whose, 'layout')
+    if layout and layout ~= LAYOUT then return redis.error_reply('SKLAYOUT ' .. layout) end
+    if not layout and redis.call('EXISTS', whose) == 1 then return redis.error_reply('SKFOREIGN ' .. whose) end
 end
 
 -- Make the structure under its name; the answer is the incarnation that has the name. A second call answers the same.
@@ -30,11 +52,15 @@ function life.create(kind, spec, persist, lease)
         if not layout then return redis.error_reply('SKFOREIGN ' .. pointer) end
         if layout ~= LAYOUT then return redis.error_reply('SKLAYOUT ' .. layout) end
         if other == mine then return there end
+        local error = spoiled(pointer .. ':' .. other)
+        if error then return error end
         if not is_unused(pointer .. ':' .. other) then return there end
         remove(pointer .. ':' .. other)
     end
+    local error = spoiled(base)
+    if error then return error end
     redis.call('SET', pointer, 'sharedkit ' .. LAYOUT .. ' ' .. mine .. ' ' .. kind)
-    redis.call('HSET', base, 'kind', kind, 'spec', spec, 'persist', persist)
+    redis.call('HSET', base, 'kind', kind, 'spec', spec, 'persist', persist, 'layout', LAYOUT)
     prolong(me, now + lease)
     structure.begin()
     if persist ~= '1' then
@@ -50,6 +76,8 @@ function life.open(lease, ticket)
     local lacks = denied()
     if lacks then return lacks end
     if redis.call('EXISTS', base) == 0 then return redis.error_reply('SKGONE') end
+    local error = spoiled(base)
+    if error then return error end
     reap()
     if is_unused(base) then
         remove(base)

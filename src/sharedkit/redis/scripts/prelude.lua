@@ -1,43 +1,50 @@
--- The first part of every function library: which session asks and whether it lives, what its lane was answered last,
--- and how a thing is granted to a wait. The structure's own part comes next, then life.lua, and epilogue.lua last;
--- `scripts.py` joins them. The server makes the functions and tables once, when it loads the library. So variables
+-- The common beginning of every function library, after one_server.lua or cluster.lua: which session asks and whether it
+-- lives, what its lane was answered last, and how a thing is granted to a wait. The structure's own part comes next, then
+-- life.lua, and epilogue.lua last; `scripts.py` joins them.
+-- The server makes the functions and tables once, when it loads the library. So variables
 -- outside of functions keep their values from call to call: what belongs to one call is set by `begin_call`, or by the
--- structure's `begin_call`.
+-- structure's `begin_call`; the names of keys stay until another structure is called.
 --
---   KEYS[1]   the structure's hash, {prefix:name}:incarnation. Its other keys begin with this, so all are in one slot:
---      :sessions  sorted set: each session that has the structure open, and when its lease ends (ms of the server);
---                 also tickets, which keep the structure for a process that is being started
---      :last      hash: session and lane -> the last operation of that lane, and its answer
---      :granted   hash: session and operation -> what the operation was granted and has not acknowledged; and an
---                 empty field, so that it does not end and begin again with each grant
+--   KEYS[1]   the structure's hash, {prefix:name}:incarnation. A command takes longer than anything else here, so this
+--             hash has all that a usual call must know: one command reads it, and one writes what is new.
+--      e session       when the session's lease ends (ms of the server)
+--      l session lane  the last operation of that lane, its answer, and whether it has taken something
+--      t session lane  what that operation has taken, until a later operation of the lane; empty if it is acknowledged
+--      waits           whether there may be a wait in one of the structure's lists
+--      lasts           how long (ms) a new key lasts if nobody keeps it; absent: for ever
+--      kind, spec, persist, layout, and the fields of the structure
+--             Its other keys begin with this, so all are in one slot. (In a cluster there is a KEYS[2], which never
+--             exists: `Session.bytes_of` says why.)
+--      :sessions  sorted set: the sessions by the ends of their leases; also tickets, which keep the structure for a
+--                 process that is being started
+--      :granted   hash: session and operation -> what a wait was granted and has not acknowledged; and an empty field,
+--                 so that it does not end and begin again with each grant
 --      :line      list: the waits (session, operation, further data), the next to be served in front
 --      :second    list: the waits for something else than those in :line, if the structure has such waits
---   ARGV      session, lane, operation, operations that are acknowledged, method, arguments of the method
+--   ARGV      session, lane, operation, acknowledgements, method, arguments of the method. An acknowledgement is the
+--             number of an operation whose wait was granted something, or number:lane of one that has taken something.
 --
 -- Numbers of Lua are doubles: a number that may pass 2^53 stays text.
 
 local ARGV, base, me, lane, op, method
-local sessions, last, granted, line, second
+local sessions, granted, line, second
 local now, micros -- the server's clock
-local SUFFIXES = {'', ':sessions', ':last', ':granted', ':line', ':items', ':putters', ':pending', ':second', ':data',
+local state -- of the structure's hash: the lease, the record of the lane, then the fields of `structure.fields`
+local taken -- what this operation has taken
+local SUFFIXES = {'', ':sessions', ':granted', ':line', ':items', ':putters', ':pending', ':second', ':data',
     ':order', ':values', ':firsts', ':order0', ':values0', ':firsts0', ':readers', ':kept', ':old'}
-local LAYOUT = '1'
+local LAYOUT = '2'
 local GRACE = 1000 -- ms that a session lives on without a connection
-
-local function begin_call(keys, args)
-    ARGV, base, me, lane, op, method = args, keys[1], args[1], args[2], tonumber(args[3]), args[5]
-    sessions, last, granted = base .. ':sessions', base .. ':last', base .. ':granted'
-    line, second = base .. ':line', base .. ':second'
-    local clock = redis.call('TIME') -- read once: on 7.0 the time goes on while a function runs
-    now = clock[1] * 1000 + math.floor(clock[2] / 1000)
-    micros = clock[1] * 1000000 + clock[2]
-end
 
 -- The other parts fill these in. A reader changes nothing; a call does, and never runs twice; `life` may run again.
 local reader, call, life = {}, {}, {}
 local structure = {}
+-- Set the names of the structure's own keys.
+function structure.name_keys() end
 -- Set the structure's own variables at the beginning of a call.
 function structure.begin_call() end
+-- The fields of the hash that nearly all calls need.
+function structure.fields() end
 -- The first contents, from the arguments of `create`.
 function structure.begin() end
 -- The session `sid` has ended, and its waits with it.
@@ -55,6 +62,19 @@ function structure.withdraw(entry, how)
     return redis.call('LREM', line, 1, entry) + redis.call('LREM', second, 1, entry)
 end
 
+local function begin_call(keys, args)
+    ARGV, me, lane, op, method = args, args[1], args[2], tonumber(args[3]), args[5]
+    if keys[1] ~= base then
+        base = keys[1]
+        sessions, granted, line, second = base .. ':sessions', base .. ':granted', base .. ':line', base .. ':second'
+        structure.name_keys()
+    end
+    local clock = redis.call('TIME') -- read once: on 7.0 the time goes on while a function runs
+    now, micros = clock[1] * 1000 + math.floor(clock[2] / 1000), clock[1] * 1000000 + clock[2]
+    state, taken = nil, nil
+    structure.begin_call()
+end
+
 -- The key that stands for the name.
 local function pointer() return (string.match(base, '^(.*):')) end
 
@@ -70,6 +90,18 @@ end
 
 local function begins(entry, with) return string.sub(entry, 1, #with) == with end
 
+-- Let a session live until then.
+local function prolong(sid, ends)
+    redis.call('ZADD', sessions, text(ends), sid)
+    redis.call('HSET', base, 'e ' .. sid, text(ends))
+end
+
+-- Let a session that does not listen live on for GRACE at most: a client that only lost its connection is back by then.
+local function shorten_lease(sid)
+    local ends = text(now + GRACE)
+    if redis.call('ZADD', sessions, 'XX', 'LT', 'CH', ends, sid) == 1 then redis.call('HSET', base, 'e ' .. sid, ends) end
+end
+
 local function alive(sid)
     local ends = redis.call('ZSCORE', sessions, sid)
     return ends and tonumber(ends) >= now
@@ -77,12 +109,10 @@ end
 
 local function is_ticket(sid) return begins(sid, 'ticket-') end
 
-local function channel(sid) return 'sharedkit:session:' .. sid end
-
 -- Tell a session what its operations (numbers, with commas between) were granted. Returns false if it does not listen.
 local function tell(sid, ops, message)
-    if redis.call('PUBLISH', channel(sid), ops .. ' ' .. message) > 0 then return true end
-    redis.call('ZADD', sessions, 'XX', 'LT', now + GRACE, sid)
+    if publish(channel(base, sid), ops .. ' ' .. message) > 0 then return true end
+    shorten_lease(sid)
     return false
 end
 
@@ -90,7 +120,8 @@ local function grant(sid, operation, given)
     if redis.call('HSET', granted, sid .. ' ' .. operation, given, '', '') == 2 then born(granted) end
 end
 
--- Let the operation wait in a list. The entry is that of `Operation.entry`: session, operation, further data.
+-- Let the operation wait in a list. The entry is that of `Operation.entry`: session, operation, further data. If the
+-- structure uses the field `waits`, its method must set that: `return {0}, WAITS, 'waits', '1'`.
 local function wait_in(list, more)
     local entry = me .. ' ' .. ARGV[3]
     if more and more ~= '' then entry = entry .. ' ' .. more end
@@ -116,11 +147,21 @@ local function hand(list, message, given)
             end
         end
     end
-    for i = #aside, 1, -1 do redis.call('LPUSH', list, aside[i]) end
+    for i = #aside, 1, -1 do
+        if redis.call('LPUSH', list, aside[i]) == 1 then born(list) end
+    end
     return who, operation, rest
 end
 
--- The same for all waits in a list.
+-- The field `waits` says that there may be a wait, but there was none in the list that matters: see whether there is any.
+local function look_for_waits(...)
+    for _, list in ipairs({...}) do
+        if redis.call('LLEN', list) > 0 then return end
+    end
+    redis.call('HSET', base, 'waits', '')
+end
+
+-- The same as `hand` for all waits in a list.
 local function hand_to_all(list, message, given)
     local ops = {}
     for _, entry in ipairs(redis.call('LRANGE', list, 0, -1)) do
@@ -134,15 +175,59 @@ local function hand_to_all(list, message, given)
     for sid, numbers in pairs(ops) do tell(sid, numbers, message) end
 end
 
+-- The record of an operation in its lane: its number, whether it has taken something, and its answer, in one of these
+-- forms: n and a small number, s and a text, w and the words that follow 1 in a table, m and MessagePack (to make that
+-- takes as long as a command).
+local SMALL = {[0] = 'n0', [1] = 'n1'}
+local WAITS, GOT = 'm\145\0', 'm\145\1' -- the forms of {0} and {1}
+
+local function form_of(answer)
+    return SMALL[answer] or (type(answer) == 'string' and 's' .. answer) or 'm' .. cmsgpack.pack(answer)
+end
+
+local function record(number, takes, form) return struct.pack('<dB', number, takes and 1 or 0) .. form end
+
+-- The first two parts of a record; and its answer.
+local function read_record(found)
+    local number, takes = struct.unpack('<dB', found)
+    return number, takes == 1
+end
+
+local function answer_in(found)
+    local form, rest = string.sub(found, 10, 10), string.sub(found, 11)
+    if form == 's' then return rest end
+    if form == 'w' then
+        local words = {1}
+        for word in string.gmatch(rest, '%S+') do table.insert(words, word) end
+        return words
+    end
+    return form == 'n' and tonumber(rest) or cmsgpack.unpack(rest)
+end
+
 -- If the operation has not arrived yet, let it have no effect when it comes. If it was the last of its lane, forget its
--- answer and return it.
+-- answer, and return it and what the operation has taken.
 local function forestall(its_lane, operation)
-    local field, number = me .. ' ' .. its_lane, tonumber(operation)
-    local found = redis.call('HGET', last, field)
-    local seen, answer = 0, nil
-    if found then seen, answer = cmsgpack.unpack(found) end
-    if seen <= number then redis.call('HSET', last, field, cmsgpack.pack(number, {-2})) end
-    if seen == number then return answer end
+    local whose, number = me .. ' ' .. its_lane, tonumber(operation)
+    local found = get('l ' .. whose)
+    local seen, takes = 0, false
+    if found then seen, takes = read_record(found) end
+    if seen > number then return end
+    local what = takes and get('t ' .. whose)
+    redis.call('HSET', base, 'l ' .. whose, record(number, false, form_of({-2})))
+    if takes then redis.call('HSET', base, 't ' .. whose, '') end
+    if seen == number then return answer_in(found), what ~= '' and what end
+end
+
+-- The fields of the structure whose names begin with `with`, each followed by its value.
+local function fields_with(with)
+    local found, all = {}, redis.call('HGETALL', base)
+    for i = 1, #all, 2 do
+        if begins(all[i], with) then
+            table.insert(found, all[i])
+            table.insert(found, all[i + 1])
+        end
+    end
+    return found
 end
 
 local function fields_of(hash, sid)
@@ -156,6 +241,7 @@ end
 -- End a session: its waits, what it was granted and has not acknowledged, what it holds.
 local function drop(sid, died)
     redis.call('ZREM', sessions, sid)
+    redis.call('HDEL', base, 'e ' .. sid)
     for _, list in ipairs(structure.lists()) do
         for _, entry in ipairs(redis.call('LRANGE', list, 0, -1)) do
             if begins(entry, sid .. ' ') then redis.call('LREM', list, 0, entry) end
@@ -166,7 +252,15 @@ local function drop(sid, died)
         table.insert(unheard, redis.call('HGET', granted, field))
         redis.call('HDEL', granted, field)
     end
-    for _, field in ipairs(fields_of(last, sid)) do redis.call('HDEL', last, field) end
+    local lanes, takings = 'l ' .. sid .. ' ', 't ' .. sid .. ' '
+    for _, field in ipairs(redis.call('HKEYS', base)) do
+        local takes = begins(field, takings)
+        if takes then
+            local what = get(field)
+            if what ~= '' then table.insert(unheard, what) end
+        end
+        if takes or begins(field, lanes) then redis.call('HDEL', base, field) end
+    end
     structure.back(unheard, sid, died)
     structure.forget(sid, died)
 end
@@ -181,20 +275,20 @@ local function heard_by(sids)
     local heard = {}
     for first = 1, #sids, 1000 do
         local channels = {}
-        for i = first, math.min(first + 999, #sids) do table.insert(channels, channel(sids[i])) end
-        local counts = redis.call('PUBSUB', 'NUMSUB', unpack(channels))
+        for i = first, math.min(first + 999, #sids) do table.insert(channels, channel(base, sids[i])) end
+        local counts = listeners(channels)
         for i = 2, #counts, 2 do table.insert(heard, counts[i]) end
     end
     return heard
 end
 
--- Shorten the leases of sessions without a connection to GRACE: a client that only lost its connection is back by then.
--- Returns in how many milliseconds the first of these leases is over; 0 if all sessions are connected.
+-- Shorten the leases of sessions without a connection. Returns in how many milliseconds the first of these leases is over;
+-- 0 if all sessions are connected.
 local function shorten()
     local all, first = redis.call('ZRANGE', sessions, 0, -1), nil
     for i, heard in ipairs(heard_by(all)) do
         if heard == 0 and not is_ticket(all[i]) then
-            redis.call('ZADD', sessions, 'XX', 'LT', now + GRACE, all[i])
+            shorten_lease(all[i])
             first = math.min(first or math.huge, tonumber(redis.call('ZSCORE', sessions, all[i])))
         end
     end
@@ -221,11 +315,20 @@ local function is_unused(whose)
     return redis.call('ZCOUNT', whose .. ':sessions', text(now), '+inf') == 0
 end
 
+-- How long (ms) the keys last after the last heartbeat of a process with that lease.
+local function span(lease) return 3 * lease + 60000 end
+
+-- Let new keys of a structure that does not persist last for this lease, too.
+local function last_for(lease)
+    local lasts = get('lasts')
+    if lasts and tonumber(lasts) < span(lease) then redis.call('HSET', base, 'lasts', span(lease)) end
+end
+
 -- Set when the keys expire if no process is left to remove them. The keys of a persistent structure do not expire.
 local function keep(lease)
-    for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', base .. suffix, 3 * lease + 60000, 'GT') end
+    for _, suffix in ipairs(SUFFIXES) do redis.call('PEXPIRE', base .. suffix, span(lease), 'GT') end
     local name = pointer()
     if redis.call('GET', name) == 'sharedkit ' .. LAYOUT .. ' ' .. string.sub(base, #name + 2) .. ' ' .. get('kind') then
-        redis.call('PEXPIRE', name, 3 * lease + 60000, 'GT')
+        redis.call('PEXPIRE', name, span(lease), 'GT')
     end
 end

@@ -69,7 +69,7 @@ local function serve_getters()
         local item = redis.call('LPOP', items)
         if not item then return end
         if not hand(line, #item > LONG and '@' or '=' .. item, packed({item})) then
-            redis.call('LPUSH', items, item)
+            if redis.call('LPUSH', items, item) == 1 then born(items) end
             return
         end
     end

@@ -1,24 +1,22 @@
-"""The side of the program that submits: calls go to Dask in batches, and outcomes come back in batches.
+"""The side of the program that submits: calls go to an engine in batches, and outcomes come back in batches.
 
-    submit ──► queued ──► sending thread: announce in Redis, then Client.map ──► Dask: host.py
-    Future ◄── collecting thread ◄── Client.gather of many at once, in its loop ◄───┘
+    submit ──► queued ──► sending thread: announce in Redis, then Engine.submit ──► a worker of the engine: host.py
+    Future ◄── collecting thread ◄── Engine.fetch ◄─────────────────────────────────────┘
 
-Dask runs a task again when it has lost the worker or the result. So each task asks the record in Redis before it begins
-its call, and only one attempt gets it. A call that had not begun when its worker died runs elsewhere; one that had
-begun fails with WorkerDied.
+An engine runs a task again when it has lost the worker or the result. So each task asks the record in Redis before it
+begins its call, and only one attempt gets it. A call that had not begun when its worker died runs elsewhere; one that
+had begun fails with WorkerDied.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import pickle
 import secrets
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine
-from concurrent import futures
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import islice
 from multiprocessing import util
@@ -30,34 +28,32 @@ from sharedkit._core.weak_sets import members
 from sharedkit.errors import ExecutorBroken, ExecutorGoneError, GoneError, SharedkitError, WorkerDied
 from sharedkit.executors.future import Future
 from sharedkit.executors.remote_errors import raised, remote_cause
-from sharedkit.redis.on_dask import host
-from sharedkit.redis.on_dask.calls import BEGUN, BROKEN, CANCELLED, GONE, RAISED, RETURNED, Outcome, pack
-from sharedkit.redis.on_dask.record import CallRecord, Owner, owner_of
+from sharedkit.redis.engines import host
+from sharedkit.redis.engines.calls import BEGUN, BROKEN, CANCELLED, GONE, RAISED, RETURNED, Outcome, pack
+from sharedkit.redis.engines.choice import engine_of
+from sharedkit.redis.engines.engine import LARGE, Engine, Work
+from sharedkit.redis.engines.record import CallRecord, Owner, owner_of
 from sharedkit.redis.placement import Placement
 
 __all__ = ["Dispatcher", "dispatcher_for"]
 
 MOST_CALLS = 1000  # calls in one batch
 MOST_BYTES = 8 << 20  # bytes of pickled calls in one batch; Dask warns of graphs beyond 10 MB
-LARGE = 1 << 20  # bytes; a larger call goes to a worker by scatter, not through the scheduler
 MOST_OVER = 1000  # calls that are over after which the record is told, even if no call is submitted
-MOST_GATHERS = 3  # requests for outcomes at once: a large outcome must not keep the others waiting
 LOOK = 1.0  # seconds without an outcome after which the states of all tasks are examined
-PATIENCE = 10.0  # seconds that a Dask worker has to answer a question
-MOST_TRIES = 5  # times that a call which has not begun is given to Dask
+MOST_TRIES = 5  # times that a call which has not begun is given to the engine
 
 NO_RECORD = "this process's lease in Redis is over, or Redis has lost the record of the calls; the call has not begun"
-LOST = ("error", "lost", "cancelled")
 _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 
 
 class Dispatcher:
     """Holds no reference to the Executor, so that one that is no longer used can be collected."""
 
-    def __init__(self, client: Any, record: CallRecord, most: int | None, prefix: str) -> None:
+    def __init__(self, engine: Engine, record: CallRecord, most: int | None, prefix: str) -> None:
         self.most = most
         self.settling = threading.RLock()
-        self._client, self._record = client, record
+        self.engine, self._record = engine, record
         self._where = record.where()
         self._key = f"{prefix}-{secrets.token_hex(8)}"
         self._pid = os.getpid()
@@ -66,16 +62,12 @@ class Dispatcher:
         self._workers: set[str] | None = None  # the addresses of the workers when they were last looked at
         self._unlimited = most is None
         self._compare_at = 0.0
-        self._queued: dict[int, Future[Any]] = {}  # calls that Dask does not have yet, in order
-        self._handed: dict[int, Future[Any]] = {}  # calls that Dask has, or is about to get
-        self._tasks: dict[int, Any] = {}  # Dask's futures of these; Dask forgets a task whose future is dropped
-        self._data: dict[int, Any] = {}  # Dask's futures of scattered calls
-        self._tries: dict[int, int] = {}  # how often a call was given to Dask, if more than once
+        self._queued: dict[int, Future[Any]] = {}  # calls that the engine does not have yet, in order
+        self._handed: dict[int, Future[Any]] = {}  # calls that the engine has, or is about to get
+        self._tasks: dict[int, Any] = {}  # the engine's tasks for these
+        self._tries: dict[int, int] = {}  # how often a call was given to the engine, if more than once
         self._over: list[int] = []  # calls that the record need not know any more
         self._came: SimpleQueue[tuple[int, Any, Outcome | None]] = SimpleQueue()  # tasks that are done, or (None) lost
-        self._watching: set[asyncio.Future[Any]] = set()  # in the loop of the Dask client, as the next two
-        self._done: list[tuple[int, Any]] = []  # tasks that are done and whose outcomes were not asked for
-        self._gathers = 0
         self._begun = self._closing = False
         self._ended = threading.Event()
         self._broken: tuple[str, str] | None = None  # why, and the traceback of the initializer that raised, or ""
@@ -135,7 +127,7 @@ class Dispatcher:
                 batch = self._next_batch()
             try:
                 self._hand_out(over, batch)
-            except BaseException as why:  # Redis or Dask cannot be reached; these calls are with nobody
+            except BaseException as why:  # Redis or the engine cannot be reached; these calls are with nobody
                 self._fail(batch, why)
             del batch
         self._close()
@@ -151,7 +143,7 @@ class Dispatcher:
         return MOST_CALLS if self._unlimited else (self.most or 0) - len(self._handed)
 
     def _compare_with_cluster(self) -> None:
-        """Let Dask have all calls while its workers have no more threads than `max_workers`: it runs no more at once.
+        """Let the engine have all calls while its workers have no more threads than `max_workers`.
         Otherwise a call would wait for the outcome of another one to come back."""
         now = time.monotonic()
         if self.most is not None and self._queued and now > self._compare_at:
@@ -173,46 +165,29 @@ class Dispatcher:
         return batch
 
     def _hand_out(self, over: list[int], batch: dict[int, Future[Any]]) -> None:
-        """Announce the calls, then give them to Dask, each as a task that Dask cannot take for another one."""
+        """Announce the calls, then give them to the engine, each as a task that it cannot take for another one."""
         self._record.announce(over, batch)
         if not batch:
             return
-        calls: list[Any] = [future._message for future in batch.values()]
-        self._scatter(batch, calls)
-        tasks = self._client.map(
-            host.run_call,
-            list(batch),
-            calls,
-            [future._timeout for future in batch.values()],
-            where=self._where,
-            key=[f"{self._key}-{number}-{self._tries.get(number, 0)}" for number in batch],
-            pure=False,
-            retries=0,
+        tasks = self.engine.submit(
+            {
+                number: Work(f"{self._key}-{number}-{self._tries.get(number, 0)}", future._message, future._timeout)
+                for number, future in batch.items()
+            },
+            self._where,
         )
         with self._ready:
-            for number, task in zip(batch, tasks, strict=True):
+            for number, task in tasks.items():
                 if number in self._handed:
                     self._tasks[number] = task
-        self._client.loop.add_callback(self._watch, list(zip(batch, tasks, strict=True)))
-
-    def _scatter(self, batch: dict[int, Future[Any]], calls: list[Any]) -> None:
-        """Put Dask's futures in the place of large calls, after sending their data to workers."""
-        large = [place for place, call in enumerate(calls) if call.size >= LARGE]
-        if not large:
-            return
-        try:
-            scattered = self._client.scatter([calls[place] for place in large], hash=False)
-        except TimeoutError:  # there is no worker yet: the data waits with the scheduler
-            return
-        numbers = list(batch)
-        for place, there in zip(large, scattered, strict=True):
-            calls[place] = self._data[numbers[place]] = there
+        for number, task in tasks.items():
+            self.engine.fetch(number, task, self._came.put)
 
     def _fail(self, batch: dict[int, Future[Any]], why: BaseException) -> None:
         if isinstance(why, GoneError):  # removed by others, as the server has not heard of this process for a lease
             why = ExecutorGoneError(NO_RECORD)
         if not isinstance(why, SharedkitError):
-            gone = ExecutorGoneError(f"the call could not be given to Dask: {why!r}")
+            gone = ExecutorGoneError(f"the call could not be given to {self.engine.name}: {why!r}")
             gone.__cause__ = why
             why = gone
         with suppress(SharedkitError):
@@ -245,92 +220,29 @@ class Dispatcher:
     def _look_for_deaths(self) -> None:
         """Fail the calls that ran on workers which have left the cluster.
 
-        Dask gives such a call to another worker, which learns from the record that it must not begin it; but perhaps
-        only after the calls that it has now.
+        The engine gives such a call to another worker, which learns from the record that it must not begin it; but
+        perhaps only after the calls that it has now.
         """
         with self._ready:
             handed = dict(self._handed)
         if not handed:
             return
         with suppress(Exception):  # the cluster has gone, or Redis: other ways lead to an error
-            there = set(self._client.nthreads())
-            if there == self._workers:
+            there = self.engine.places()
+            if there is None or there == self._workers:
                 return
             for number, owner in self._record.owners(handed).items():
                 task = self._tasks.get(number)
-                if owner.address not in there and task is not None and task.status == "pending":
+                if owner.address not in there and task is not None and self.engine.is_pending(task):
                     handed[number].settle(None, WorkerDied(owner.pid, None))
                     self._finish(number)
             self._workers = there
 
-    # in the loop of the Dask client
-
-    async def _watch(self, given: list[tuple[int, Any]]) -> None:
-        """Fetch the outcome of each of these tasks when it is done."""
-        for number, task in given:
-            self._keep(self._wait(number, task))
-
-    async def _wait(self, number: int, task: Any) -> None:
-        with suppress(Exception):
-            await task._state.wait()
-        self._done.append((number, task))
-        if self._gathers < MOST_GATHERS:
-            self._gathers += 1
-            try:
-                await self._gather()
-            finally:
-                self._gathers -= 1
-
-    async def _gather(self) -> None:
-        """Fetch the outcomes of all tasks that are done, in one request: many a task that becomes done meanwhile is in
-        the next one."""
-        while self._done:
-            some, self._done = self._done[:MOST_CALLS], self._done[MOST_CALLS:]
-            asked = asyncio.ensure_future(self._outcomes(some))
-            while not (await asyncio.wait([asked], timeout=LOOK))[0]:
-                if any(task.status != "finished" for _, task in some):
-                    # Dask has lost a result, and computes it again, after other tasks perhaps. This request goes on,
-                    # because Dask may have joined it with requests of others, which would be cancelled, too.
-                    for number, task in some:
-                        self._keep(self._fetch(number, task))
-                    self._watching.add(asked)
-                    asked.add_done_callback(self._watching.discard)
-                    break
-            else:
-                outcomes = asked.result()
-                for number, task in some:
-                    self._came.put((number, task, outcomes.get(number)))
-
-    async def _fetch(self, number: int, task: Any) -> None:
-        """Fetch one outcome."""
-        self._came.put((number, task, (await self._outcomes([(number, task)])).get(number)))
-
-    async def _outcomes(self, some: list[tuple[int, Any]]) -> dict[int, Outcome]:
-        """The outcomes that Dask has of these tasks, by the numbers of their calls."""
-        for _ in range(MOST_TRIES):
-            try:
-                got: dict[int, Outcome] = await self._client.gather(dict(some), errors="skip", asynchronous=True)
-                return got
-            except asyncio.CancelledError:  # a request of somebody else was, which Dask had joined with this one
-                continue
-            except Exception:  # the states of the tasks say more
-                break
-        return {}
-
-    def _keep(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a coroutine, to which the loop itself keeps no reference."""
-        each = asyncio.ensure_future(work)
-        self._watching.add(each)
-        each.add_done_callback(self._watching.discard)
-
-    # in the collecting thread
-
     def _lost(self) -> list[tuple[int, Any, None]]:
-        """The tasks of which Dask will tell nothing more: it has forgotten them, or its client is closed."""
+        """The tasks of which the engine will tell nothing more."""
         with self._ready:
             tasks = dict(self._tasks)
-        closed = self._client.status in ("closed", "closing")
-        return [(number, task, None) for number, task in tasks.items() if closed or task.status in LOST]
+        return [(number, tasks[number], None) for number in self.engine.lost(tasks)]
 
     def _settle(self, number: int, outcome: Outcome) -> None:
         future = self._handed.get(number)
@@ -360,7 +272,7 @@ class Dispatcher:
         self._finish(number)
 
     def _has_lost(self, number: int, task: Any) -> None:
-        """Handle a task that Dask has given up. A call that has not begun is given to Dask again."""
+        """Handle a task that the engine has given up. A call that has not begun is given to the engine again."""
         future = self._handed.get(number)
         if future is None:
             return
@@ -370,15 +282,15 @@ class Dispatcher:
             begun = "not begun" if owner is None else "begun"
         except SharedkitError:
             begun = "perhaps begun"
-        status = self._client.status
+        status = self.engine.status()
         error: BaseException = ExecutorGoneError(
-            f"the Dask cluster has lost the call, which had {begun} (its task is {task.status}, the client {status})"
+            f"the {self.engine.name} cluster has lost the call, which had {begun} (its task is "
+            f"{self.engine.state(task)}, the client {status})"
         )
-        fault_of_dask = True
-        if task.status == "error":
-            error = task.exception()
-            fault_of_dask = self._is_of_dask(error)
-        if fault_of_dask and status == "running":
+        fault_of_call = self.engine.failure(task)
+        if fault_of_call is not None:
+            error = fault_of_call
+        elif status == "running":
             tries = self._tries.get(number, 0) + 1
             if owner is not None:
                 error = WorkerDied(owner.pid, None)
@@ -389,14 +301,6 @@ class Dispatcher:
             self._record.retract([number])
         future.settle(None, error)
         self._finish(number)
-
-    @staticmethod
-    def _is_of_dask(error: BaseException) -> bool:
-        """Whether Dask has given a task up for no fault of its own: its workers died, or its data was lost."""
-        from distributed import KilledWorker
-        from distributed.client import FutureCancelledError
-
-        return isinstance(error, KilledWorker | FutureCancelledError | futures.CancelledError)
 
     def _again(self, number: int, future: Future[Any], tries: int) -> None:
         with self._ready:
@@ -419,15 +323,7 @@ class Dispatcher:
 
     def _forget(self, number: int) -> None:
         self._handed.pop(number, None)
-        self._data.pop(number, None)
-        task = self._tasks.pop(number, None)
-        if task is not None and task.status == "pending":  # the call was taken back
-            self._client.loop.add_callback(self._drop, task)
-
-    async def _drop(self, task: Any) -> None:
-        """Have Dask forget a task, in the loop of the Dask client."""
-        with suppress(Exception):  # the cluster has gone
-            await self._client.cancel([task], asynchronous=True)
+        self.engine.forget(number, self._tasks.pop(number, None))
 
     def _break(self, why: str, trace: str) -> None:
         """Fail all calls, and take no more."""
@@ -478,27 +374,7 @@ class Dispatcher:
             owner = self._record.owner(number) if running else None
         except SharedkitError:  # the futures will get the error
             return False
-        return owner is not None and self._end_running(number, owner)
-
-    def _end_running(self, number: int, owner: Owner) -> bool:
-        answers = self._ask_workers(host.end_call, self._where[4], number, workers=[owner.address])
-        return answers.get(owner.address) is True
-
-    def _ask_workers(self, fn: Callable[..., Any], *args: Any, workers: list[str] | None = None) -> dict[str, Any]:
-        """The answers of Dask workers, by their addresses; without those that fail, or do not answer in PATIENCE."""
-        answers: SimpleQueue[dict[str, Any]] = SimpleQueue()
-
-        def ask() -> None:
-            said: dict[str, Any] = {}
-            with suppress(Exception):
-                said = self._client.run(fn, *args, workers=workers, on_error="ignore")
-            answers.put(said)
-
-        background(ask, name="sharedkit asks dask").start()
-        try:
-            return answers.get(timeout=PATIENCE)
-        except Empty:
-            return {}
+        return owner is not None and self.engine.end_call(self._where, number, owner)
 
     # --- the end
 
@@ -538,10 +414,10 @@ class Dispatcher:
             self._finish(number)
 
     def end_children(self, kill: bool) -> None:
-        """Cancel the calls that no worker has begun, and end the children of all Dask workers; wait for no call."""
+        """Cancel the calls that no worker has begun, and end the children of all workers; wait for no call."""
         self.shutdown(wait=False, cancel_futures=True)
         if self._pid == os.getpid():
-            self._ask_workers(host.end_children, self._where[4], kill)
+            self.engine.end_children(self._where, kill)
 
     def _close(self) -> None:
         with suppress(SharedkitError):
@@ -551,7 +427,7 @@ class Dispatcher:
     def counts(self) -> tuple[tuple[int, ...], int, int, int]:
         """Process ids of the children, pending and running calls, and deaths of children."""
         self._refuse_if_foreign()
-        answers = list(self._ask_workers(host.counts_of, self._where[4]).values())
+        answers = self.engine.counts(self._where)
         running = sum(count for _, count, _ in answers)
         with self._ready:
             known = len(self._queued) + len(self._handed)
@@ -564,12 +440,12 @@ class Dispatcher:
 
     def threads(self) -> int:
         """How many calls the cluster runs at once."""
-        return sum(self._client.nthreads().values())
+        return self.engine.threads()
 
 
 def dispatcher_for(
     home: Placement,
-    client: Any,
+    on: Any,
     most: int | None,
     method: str,
     limit: int | None,
@@ -580,7 +456,8 @@ def dispatcher_for(
     """The dispatcher of a new executor, whose record is in that server. Raises what pickling the initializer raises."""
     start: host.Start = method, limit, prefix, pack((initializer, initargs))
     bound = type("CallRecord", (CallRecord,), {"home": home})
-    return Dispatcher(client, bound(pickle.dumps(start, 5)), most, prefix)
+    record = bound(pickle.dumps(start, 5))
+    return Dispatcher(engine_of(on, home, record), record, most, prefix)
 
 
 class _Exit:

@@ -1,15 +1,14 @@
-"""The side of a Dask worker: it claims calls in the record, and has child processes run them.
+"""The side of a worker of an engine: it claims calls in the record, and has child processes run them.
 
-    Dask's thread: run_call ──► claim in Redis ──► a child of this process runs the call ──► the outcome, Dask's result
+    the engine's thread: run ──► claim in Redis ──► a child of this process runs the call ──► the outcome, the result
 
-A call runs in a child, so that it can be ended, and so that a call that dies takes no Dask worker with it. The children
-are those of the executor in shared memory: one for each thread of the Dask worker, started when a call needs it. They
+A call runs in a child, so that it can be ended, and so that a call that dies takes no worker with it. The children are
+those of the executor in shared memory: one for each thread of the worker, started when a call needs it. They
 end with the executor, with this process, or when the program that submitted the calls is gone.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import pickle
 import secrets
@@ -26,15 +25,15 @@ from sharedkit._core.background import background
 from sharedkit.errors import ExecutorBroken, SharedkitError
 from sharedkit.executors.future import Future
 from sharedkit.executors.processes.executor_manager import ExecutorManager
-from sharedkit.redis.on_dask.calls import BEGUN, BROKEN, CANCELLED, GONE, Outcome, Packed, failure, make_call
-from sharedkit.redis.on_dask.record import GONE as NO_EXECUTOR
-from sharedkit.redis.on_dask.record import TAKEN, YES, Owner, RecordOfWorker, Where
+from sharedkit.redis.engines.calls import BEGUN, BROKEN, CANCELLED, GONE, Outcome, Packed, failure, make_call
+from sharedkit.redis.engines.record import GONE as NO_EXECUTOR
+from sharedkit.redis.engines.record import TAKEN, YES, Owner, RecordOfWorker, Where
 from sharedkit.redis.placement import placement_of
 
-__all__ = ["Start", "counts_of", "end_call", "end_children", "run_call"]
+__all__ = ["BEGIN", "Host", "Start", "host_of", "known"]
 
 LOOK = 1.0  # seconds between two looks whether the executors still exist
-BEGIN = 10.0  # the most seconds that `end_call` waits for a call that has been claimed to begin
+BEGIN = 10.0  # the most seconds that `end_call` should wait for a call that has been claimed to begin
 
 Start = tuple[str, int | None, str, Packed]
 """What a host needs to know: start method, `max_tasks_per_child`, prefix of names, (initializer, initargs)."""
@@ -44,60 +43,18 @@ _lock = threading.Lock()
 _undaemonizing = threading.Lock()
 
 
-# --- called by Dask, from the program that submits -------------------------------------------------------
-
-
-def run_call(number: int, call: Packed, limit: float | None, where: Where) -> Outcome:
-    """Run a call in a child, if no other attempt has begun it; `limit` in seconds. In a thread of a Dask worker."""
-    from distributed import get_worker
-
-    worker = get_worker()
-    try:
-        host = _host_of(where, worker.address, worker.state.nthreads)
-    except SharedkitError as error:
-        return failure(error)
-    return Outcome(GONE) if host is None else host.run(number, call, limit)
-
-
-async def end_call(base: bytes, number: int, dask_worker: Any) -> bool:
-    """End a running call; whether that was possible. In the loop of a Dask worker."""
-    host = _hosts.get((base, dask_worker.address))
-    until = time.monotonic() + BEGIN
-    while host is not None and number in host.running and time.monotonic() < until:
-        future = host.running.get(number)
-        if future is not None:
-            return future.cancel(running=True)
-        await asyncio.sleep(0.005)
-    return False
-
-
-async def end_children(base: bytes, kill: bool, dask_worker: Any) -> None:
-    """Send SIGKILL, or SIGTERM, to the children for this executor. In the loop of a Dask worker."""
-    host = _hosts.get((base, dask_worker.address))
-    if host is not None:
-        host.end(process.BaseProcess.kill if kill else process.BaseProcess.terminate)
-
-
-async def counts_of(base: bytes, dask_worker: Any) -> tuple[tuple[int, ...], int, int]:
-    """Process ids of the children, how many calls are with them, how many children have died."""
-    host = _hosts.get((base, dask_worker.address))
-    if host is None:
-        return (), 0, 0
-    pids, _, _, deaths = host.children.counts()
-    return pids, len(host.running), deaths
-
-
 # --- the children ----------------------------------------------------------------------------------------
 
 
 class Host:
-    """The children of one Dask worker for one executor."""
+    """The children of one worker for one executor. `address` is how the engine reaches this worker."""
 
     def __init__(self, record: RecordOfWorker, start: Start, address: str, threads: int) -> None:
         method, limit, prefix, initializer = start
         self.record = record
         self.owner = Owner(os.getpid(), address)
         self.running: dict[int, Future[Any] | None] = {}  # None: claimed, but not with the children yet
+        self.is_over = False  # its executor is gone
         arguments = (record.home.address.url, *record.home.travels()[1:], initializer)
         self.children = ExecutorManager(threads, _contexts[method](), prepare, arguments, limit, prefix)
 
@@ -130,13 +87,35 @@ class Host:
         except Exception as error:
             return failure(error)
 
+    def is_about_to_begin(self, number: int) -> bool:
+        """Whether the call is claimed, but not with the children yet."""
+        return number in self.running and self.running[number] is None
+
+    def end_call(self, number: int) -> bool:
+        """End a call that runs; whether that was possible."""
+        future = self.running.get(number)
+        return future is not None and future.cancel(running=True)
+
     def end(self, by: Callable[[process.BaseProcess], None]) -> None:
         """Apply `by` to each child, and begin no further call."""
         self.children.end_workers(by)
 
+    def counts(self) -> tuple[tuple[int, ...], int, int]:
+        """Process ids of the children, how many calls are with them, how many children have died."""
+        pids, _, _, deaths = self.children.counts()
+        return pids, len(self.running), deaths
 
-def _host_of(where: Where, address: str, threads: int) -> Host | None:
-    """The host for that executor in this Dask worker; None if the executor is gone. Raises ServerGoneError."""
+
+def known(base: bytes, address: str) -> Host | None:
+    """The host for the executor with that record in this worker, if there is one."""
+    return _hosts.get((base, address))
+
+
+def host_of(where: Where, address: str, threads: int, made: Callable[[Host], object] = lambda _: None) -> Host | None:
+    """The host for that executor in this worker; None if the executor is gone. `made` is called with a new one.
+
+    Raises ServerGoneError.
+    """
     key = where[4], address
     host = _hosts.get(key)
     if host is not None:
@@ -150,7 +129,9 @@ def _host_of(where: Where, address: str, threads: int) -> Host | None:
         if host is None:
             if not _hosts:
                 background(_look_after, name="sharedkit hosts").start()
-            host = _hosts[key] = Host(record, pickle.loads(start), address, threads)
+            host = Host(record, pickle.loads(start), address, threads)
+            made(host)
+            _hosts[key] = host
             _expect_the_end()
     return host
 
@@ -167,6 +148,7 @@ def _look_after() -> None:
             if not there:
                 with _lock:
                     _hosts.pop(key, None)
+                host.is_over = True
                 host.children.shutdown(wait=False)
         with _lock:
             if not _hosts:

@@ -20,7 +20,7 @@ Where = tuple[str, str, float, float, bytes]
 
 
 class Owner(NamedTuple):
-    """The Dask worker that has begun a call."""
+    """The worker of the engine that has begun a call."""
 
     pid: int
     address: str
@@ -55,6 +55,10 @@ class CallRecord(Structure):
         """Let no worker begin these calls; the answer are those that one has begun."""
         return {int(each) for each in self._read(b"retract", _text(numbers))}
 
+    def hosts(self) -> list[str]:
+        """The addresses of the workers that have entered."""
+        return [bytes(each).decode("utf-8", "surrogateescape") for each in self._read(b"hosts")]
+
     def owner(self, number: int) -> Owner | None:
         """Who has begun the call, None if nobody has."""
         return self.owners([number]).get(number)
@@ -78,8 +82,8 @@ class RecordOfWorker:
 
     def _ask(self, method: bytes, *args: bytes, shrinks: bool = True) -> Any:
         with suppress(LeaseLostError):  # it concerns what this process's handles held, but a worker holds nothing here
-            return self.home.session().ask("calls", self._base, method, *args, shrinks=shrinks)
-        return self.home.session().ask("calls", self._base, method, *args, shrinks=shrinks)
+            return self.home.session(self._base).ask("calls", self._base, method, *args, shrinks=shrinks)
+        return self.home.session(self._base).ask("calls", self._base, method, *args, shrinks=shrinks)
 
     def claim(self, number: int, attempt: bytes, owner: Owner) -> tuple[int, str]:
         """One of the answers above; if another attempt has begun the call, the text is its owner's."""
@@ -90,6 +94,10 @@ class RecordOfWorker:
     def start(self) -> bytes:
         """What the executor has pickled for its workers; empty if the executor is gone."""
         return bytes(self._ask(b"start"))
+
+    def enter(self, address: str) -> None:
+        """Have the executor know this worker by that address."""
+        self._ask(b"enter", address.encode("utf-8", "surrogateescape"), shrinks=False)
 
     def exists(self) -> bool:
         """Whether the executor still exists."""
