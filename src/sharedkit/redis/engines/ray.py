@@ -98,7 +98,7 @@ class RayEngine:
         return None
 
     def threads(self) -> int:
-        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call, unused-ignore]
         return int(resources.get("CPU", 0))
 
     def end_call(self, where: Where, number: int, owner: Owner) -> bool:
