@@ -2,13 +2,13 @@
 """The locks, and their mutex: `acquire` tries once with the GIL held, then waits in slices without the GIL."""
 
 cimport cython
-from cpython.exc cimport PyErr_WarnEx
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
 from sharedkit._core import readiness
+from sharedkit._core.callers import warn_caller
 from sharedkit._core.differences import unlike
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_CORRUPT, SK_EXCESS, SK_OK, SK_OWNER_DIED,
@@ -230,7 +230,7 @@ cdef int warn(Segment segment, sk_mutex *mutex, bint strict) except -1:
         sk_mutex_pass_on(mutex)
         raise errors.OwnerDiedError(f"{text}, then call mark_consistent()")
     try:
-        PyErr_WarnEx(errors.OwnerDiedWarning, <bytes>text.encode(), 1)
+        warn_caller(text, errors.OwnerDiedWarning)
     except BaseException:
         sk_mutex_pass_on(mutex)
         raise

@@ -2,13 +2,13 @@
 """The lock for many readers or one writer, and its two sides with the interface of a Lock."""
 
 cimport cython
-from cpython.exc cimport PyErr_WarnEx
 from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memset
 from libcpp cimport bool as cbool
 
 from sharedkit import errors, segments
 from sharedkit._core import readiness
+from sharedkit._core.callers import warn_caller
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_EXCESS, SK_OK, SK_OWNER_DIED,
     Handle, Segment, closed, ends_anywhere, create_segment, holder_text, refuse, sk_plan, sk_segment,
@@ -344,7 +344,7 @@ cdef int warn(Segment segment, bint writes) except -1:
     """Warn that a writer has died. If the warning raises, release the lock, which this process holds now."""
     text = f"a process that wrote under the lock {segment.name!r} has died: check what the lock protects"
     try:
-        PyErr_WarnEx(errors.OwnerDiedWarning, <bytes>text.encode(), 1)
+        warn_caller(text, errors.OwnerDiedWarning)
     except BaseException:
         if writes:
             sk_mutex_pass_on(sk_rw_writer(segment.s))
