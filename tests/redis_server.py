@@ -212,10 +212,11 @@ class Cluster:
     def owner(self, key: str) -> Node:
         """The primary that serves the slot of the key."""
         slot = self.nodes[0].ask("CLUSTER", "KEYSLOT", key)
+        ranges = self.nodes[0].ask("CLUSTER", "SLOTS")  # once: between two answers the slot may move
         return next(
             node
             for node in self.nodes
-            for first, last, (_, port, *_), *_ in self.nodes[0].ask("CLUSTER", "SLOTS")
+            for first, last, (_, port, *_), *_ in ranges
             if first <= slot <= last and port == node.port
         )
 

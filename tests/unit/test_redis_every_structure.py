@@ -35,7 +35,7 @@ if ABSENT is None:
 pytestmark = pytest.mark.skipif(ABSENT is not None, reason=str(ABSENT))
 
 each_mutation = pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda each: each.name)
-IN_REDIS = [kind for kind in KINDS if kind.cls not in ("LifoQueue", "PriorityQueue")]
+IN_REDIS = [kind for kind in KINDS if kind.cls not in ("LifoQueue", "PriorityQueue", "Stream")]
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,17 @@ import ssl
 import threading
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from redis import connection as redis_connection
 
 __all__ = ["TlsConnection"]
 
+Result = TypeVar("Result")
+
 
 class TlsSocket:
-    """The part of a socket that a connection of redis-py uses."""
+    """The part of a socket that a connection of redis-py and `address.py` use."""
 
     def __init__(self, tls: ssl.SSLSocket) -> None:
         self._tls = tls
@@ -28,8 +30,8 @@ class TlsSocket:
         self._ended = False
         tls.setblocking(False)
 
-    def _step(self, step: Callable[..., int], data: Any) -> int:
-        """The result of `recv_into` or `send`, as soon as the network allows it."""
+    def _step(self, step: Callable[..., Result], data: Any) -> Result:
+        """The result of `recv`, `recv_into` or `send`, as soon as the network allows it."""
         deadline = None if self._timeout is None else monotonic() + self._timeout
         while True:
             try:
@@ -49,6 +51,10 @@ class TlsSocket:
             raise OSError("the connection was ended")
         if not _is_ready(number, writes, left):
             raise TimeoutError("timed out")
+
+    def recv(self, size: int) -> bytes:
+        """Read what has come, at most `size` bytes; none at the end."""
+        return self._step(self._tls.recv, size)
 
     def recv_into(self, buffer: Any) -> int:
         """Read what has come; 0 at the end."""
