@@ -31,6 +31,7 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "striped Counter": lambda name: sk.Counter(5, striped=True, name=name),
     "Counters": lambda name: sk.Counters(["first", "second"], name=name),
     "Queue": lambda name: sk.Queue(3, name=name),
+    "Stream": lambda name: sk.Stream((2,), "f4", slots=3, name=name),
     "Array": lambda name: sk.Array((300, 20), "f8", name=name),
     "Dict": lambda name: sk.Dict({i: str(i) for i in range(40)}, name=name),
     "Set": lambda name: sk.Set(range(40), name=name),
@@ -358,3 +359,19 @@ def test_root_looks_at_the_segments_of_other_users(name: str) -> None:
             segments.Segment.attach(str(path_of(name)), name)
         assert inspection.inspect(name).statistics.owner == os.getpid()
         os.chown(path_of(name), 0, 0)
+
+
+def test_a_full_stream_says_for_which_reader_writers_wait(name: str) -> None:
+    with closing(sk.Stream(slots=2, overflow="block", name=name)) as stream:
+        quick, slow = stream.reader(), stream.reader()
+        stream.put(1)
+        stream.put(2)
+        quick.get()
+        seen = inspection.inspect(name)
+        assert (seen.length, seen.passed) == (2, (2, 1))
+        (room,) = (wait for wait in seen.waits if wait.what == "for room")
+        assert [(holder.process.pid, holder.how) for holder in room.holders if holder.process] == [
+            (os.getpid(), "has not read")
+        ]
+        slow.get()
+        assert inspection.inspect(name).waits[1].holders == ()

@@ -21,7 +21,7 @@ cdef extern from *:
         uint32_t lock
         uint32_t state
         uint32_t count
-        uint32_t items
+        uint32_t items, room, next    # eventcounts: bit 0 says that a thread may sleep
         uint64_t token
 
     ctypedef struct sk_stream_row:

@@ -21,8 +21,12 @@ from sharedkit.shm._dict cimport sk_dict_of
 from sharedkit.shm._queue_kernel cimport sk_queue, sk_queue_count, sk_queue_of, sk_queue_unfinished_now
 from sharedkit.shm._sleeping cimport sk_condition, sk_condition_of, sk_condition_refuse, sk_condition_waiter
 from sharedkit.shm._lock cimport sk_lock_owner, sk_mutex
+from sharedkit.shm._stream_kernel cimport (
+    sk_stream, sk_stream_blocks, sk_stream_length, sk_stream_of, sk_stream_row_at, sk_stream_rows, sk_stream_slots,
+    sk_stream_tail,
+)
 from sharedkit.shm import (
-    _array, _barrier, _condition, _dict, _event, _lock, _queue, _rwlock, _semaphore, set, value,
+    _array, _barrier, _condition, _dict, _event, _lock, _queue, _rwlock, _semaphore, _stream, set, value,
 )
 
 
@@ -241,6 +245,28 @@ def _at_dict(Segment segment):
     return [Wait("to write", {}, holder_of(segment, sk_lock_owner(&word), "writes"), True, is_waited(word), True)]
 
 
+def _at_stream(Segment segment):
+    cdef sk_segment *s = segment.s
+    cdef sk_stream *st = sk_stream_of(s)
+    cdef uint64_t who, position, tail = sk_stream_tail(st)
+    cdef uint32_t i, word = st.lock
+    cdef bint full = sk_stream_blocks(s) and sk_stream_length(st) >= sk_stream_slots(s)
+    first = process_of(segment, <uint32_t>(sk_load64_relaxed(&st.token) >> 32))    # it has waited for room for long
+    slow = ()
+    if full:    # writers wait for the readers that have not read the oldest message
+        for i in range(sk_stream_rows(s)):
+            who = sk_load64_relaxed(&sk_stream_row_at(s, i).who)
+            position = sk_load64_relaxed(&sk_stream_row_at(s, i).position)
+            if who != 0 and position + sk_stream_slots(s) <= tail:
+                slow += holder_of(segment, <uint32_t>who, "has not read")
+    waits_for_room = full and ((st.room | st.next) & 1) != 0
+    return [
+        Wait("for a message", {}, uncounted=(st.items & 1) != 0),
+        Wait("for room", {} if first is None else {first: 1}, slow, uncounted=waits_for_room),
+        Wait("to put", {}, holder_of(segment, sk_lock_owner(&word), "puts"), True, is_waited(word), True),
+    ]
+
+
 cdef cbool is_waited(uint32_t word) noexcept:
     """Return whether a thread may sleep on the lock word."""
     return (word & SK_LOCK_WAITED) != 0
@@ -258,6 +284,7 @@ _AT = {
     _event.KIND_EVENT: _at_event,
     _barrier.KIND_BARRIER: _at_barrier,
     _queue.KIND_QUEUE: _at_queue,
+    _stream.KIND_STREAM: _at_stream,
     _dict.KIND_DICT: _at_dict,
     set.KIND_SET: _at_dict,
 }
@@ -272,7 +299,17 @@ def waits_at(Segment segment):
 
 
 def passed(Segment segment):
-    """Return how many items were put into a queue and taken from it so far, both modulo 2^32; None for other kinds."""
+    """Return how many items were put into a queue and taken from it so far, both modulo 2^32; of a stream, how many
+    messages were put, and read by the reader that is furthest. None for other kinds."""
+    cdef uint64_t tail, furthest = 0, position
+    cdef uint32_t i
+    if segment.kind == _stream.KIND_STREAM:
+        tail = sk_stream_tail(sk_stream_of(segment.s))
+        for i in range(sk_stream_rows(segment.s)):
+            position = sk_load64_relaxed(&sk_stream_row_at(segment.s, i).position)
+            if sk_load64_relaxed(&sk_stream_row_at(segment.s, i).who) != 0 and furthest < position <= tail:
+                furthest = position
+        return <uint32_t>tail, <uint32_t>furthest
     if segment.kind != _queue.KIND_QUEUE:
         return None
     cdef sk_queue_words *words = <sk_queue_words *>sk_queue_of(segment.s)

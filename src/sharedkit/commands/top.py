@@ -157,6 +157,8 @@ def _plain(value: Any) -> Any:
         return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): part for key, part in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
     return value
 
 

@@ -22,6 +22,7 @@ from sharedkit.statistics import (
     CountersStatistics,
     DictStatistics,
     QueueStatistics,
+    StreamStatistics,
 )
 
 __all__ = ["Holder", "Inspection", "Process", "Trouble", "Wait", "inspect", "inspect_all", "rates"]
@@ -32,9 +33,10 @@ class Inspection:
     """One structure at one moment.
 
     `size`: bytes of memory held; `created`: seconds since 1970; `users`: the processes that have used it, as
-    `statistics().attached`; `length`: items, keys, members, elements or counters, None for other kinds;
+    `statistics().attached`; `length`: items, messages, keys, members, elements or counters, None for other kinds;
     `state` and `statistics`: as `sharedkit ls` and `statistics()` have them (None for a condition whose lock only its
-    maker can use); `passed`: how many items a queue has taken in and given out, modulo 2^32; `at`: monotonic time.
+    maker can use); `passed`: how many items a queue has taken in and given out, modulo 2^32, and
+    for a stream, how many messages were put, and read by its furthest reader; `at`: monotonic time.
     """
 
     name: str
@@ -124,7 +126,7 @@ def _length(statistics: Any) -> int | None:
     match statistics:
         case QueueStatistics():
             return statistics.qsize
-        case DictStatistics():
+        case DictStatistics() | StreamStatistics():
             return statistics.length
         case ArrayStatistics():
             return math.prod(statistics.shape)
@@ -135,7 +137,8 @@ def _length(statistics: Any) -> int | None:
 
 
 def rates(before: Inspection, now: Inspection) -> tuple[float, float] | None:
-    """Puts and gets a second between two inspections of a queue; None for other kinds, or if it is another queue.
+    """Puts and gets a second between two inspections of a queue or a stream; None for other kinds, or if it is
+    another structure.
 
     The counts are modulo 2^32: if more items pass between the two inspections, the result is too small.
     """
