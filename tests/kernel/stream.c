@@ -133,7 +133,7 @@ static void *consume(void *number) {
         int rc = sk_stream_read(&s, &reader, false, &h.message);
         if (rc == SK_SHUTDOWN) break;
         if (rc == SK_EMPTY) {
-            rc = sk_stream_wait(&s, reader.position, FOR_EVER);
+            rc = sk_stream_wait(&s, &reader, FOR_EVER);
             CHECK(rc == SK_OK || rc == SK_INTERRUPTED);
             continue;
         }

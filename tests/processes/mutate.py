@@ -70,6 +70,16 @@ def make(kind: str, name: str) -> Any:
         table.update({"text": 1.5, b"bytes": 7, (1, "two"): [3], "long": bytes(3000), "rows": np.arange(9.0)})
         del table[3], table[30]
         return table
+    if kind == "stream":
+        stream = shm.Stream(slots=4, slot_bytes=200, max_readers=4, name=name, seats=8)
+        for message in (1, "two", b"three", np.arange(6, dtype="i2").reshape(2, 3), [5], bytes(3000)):
+            stream.put(message)
+        return stream
+    if kind == "frames":
+        frames = shm.Stream((5, 7), "i4", slots=3, overflow="block", max_readers=4, name=name, seats=8)
+        for i in range(5):
+            frames.put(np.full((5, 7), i, "i4"))
+        return frames
     queue: Any = shm.Queue(8 if kind == "bounded" else 0, name=name, seats=8)
     beside = {"rows": np.arange(40.0), "more": bytearray(b"more")}  # pickled with out-of-band buffers
     for item in (1, "two", b"three", np.arange(6, dtype="i2").reshape(2, 3), beside, [5], bytes(3000)):
@@ -126,6 +136,26 @@ def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
         yield lambda: it.update({i: bytes(200) for i in range(100, 300)})  # grows
         yield lambda: sorted(map(repr, it))
         yield it.clear
+    elif kind in ("stream", "frames"):
+        yield lambda: len(it)
+        yield it.readers
+        readers: list[Any] = []
+        yield lambda: readers.extend([it.reader("oldest"), it.reader("latest")])
+        message: Any = np.ones((5, 7), "i4") if kind == "frames" else bytes(40)
+        for _ in range(3):
+            yield lambda: it.put(message, timeout=0.02)
+            yield lambda: [reader.get(timeout=0.01) for reader in readers]
+        if kind == "frames":
+            yield lambda: fill(it)
+        else:
+            yield lambda: it.put(bytes(5000), timeout=0.02)
+        yield lambda: [reader.latest(timeout=0.01) for reader in readers]
+        yield lambda: [look(reader) for reader in readers]
+        yield lambda: [reader.lost for reader in readers]
+        yield lambda: [it.put(message, timeout=0.02) for _ in range(50)]
+        yield lambda: [list(zip(range(9), reader, strict=False)) for reader in readers if it.is_shutdown]
+        yield lambda: [reader.close() for reader in readers]
+        yield it.shutdown
     else:
         yield it.qsize
         for size in (1, 300, 40_000):
@@ -142,6 +172,16 @@ def uses(kind: str, it: Any) -> Iterator[Callable[[], object]]:
     yield lambda: segments.attach(it.name)
 
 
+def fill(stream: Any) -> None:
+    with stream.write(timeout=0.02) as view:
+        view[:] = 3
+
+
+def look(reader: Any) -> None:
+    with reader.read(timeout=0.01) as view:
+        repr(view)
+
+
 # --- mutations ---------------------------------------------------------------------------------------
 
 
@@ -155,6 +195,12 @@ def places(kind: str, raw: bytes) -> list[tuple[int, int]]:
         assert body < floor < len(raw)
         regions += [(body + at, 40) for at in (0, 128, 256, 384)] * 2
         regions += [(floor, 2048), (floor, len(raw) - floor), (floor, len(raw) - floor)]
+    if kind in ("stream", "frames"):
+        (floor,) = struct.unpack_from("<Q", raw, BODY_AT + 8 + 8)  # param[1]
+        assert body < floor < len(raw)
+        regions += [(body + at, 56) for at in (0, 128, 256, 384)] * 2
+        regions += [(body + 512, 256), (body + 512 + 4 * 128, floor - body - 1024)]
+        regions += [(floor, 64), (floor, 2048), (floor, len(raw) - floor)] * 2
     if kind in ("queue", "bounded"):
         (floor,) = struct.unpack_from("<Q", raw, BODY_AT + 8 + 8)  # param[1]
         assert body < floor < len(raw)

@@ -210,6 +210,7 @@ static inline bool sk_stream_pop(const sk_slots *m, uint32_t *list, uint32_t *sl
 /* Make all slots of a chain free. False if the chain contradicts itself. */
 static inline bool sk_stream_release_chain(sk_stream *st, const sk_slots *m, uint32_t slot) {
     uint32_t length = sk_slot_at(m, slot)->length;
+    if (length > m->count) return false;
     sk_store32_relaxed(&sk_slot_at(m, slot)->length, 0);
     for (uint32_t i = 0; i < length; i++) {
         uint32_t next = sk_slot_at(m, slot)->next;

@@ -160,6 +160,7 @@ SK_HOT static inline int sk_stream_read(sk_segment *s, sk_stream_reader *reader,
         if (at >= tail || (latest && state != SK_STREAM_OPEN && position >= tail))
             return state == SK_STREAM_OPEN ? SK_EMPTY : SK_SHUTDOWN;
         if (at < oldest) {
+            if (oldest > sk_load64_acquire(&st->tail)) return SK_CORRUPT;
             if (latest) continue;
             if (sk_cas64_seq_cst(&row->position, &position, oldest)) sk_add64_relaxed(&row->lost, oldest - position);
             continue;
@@ -210,13 +211,14 @@ SK_HOT static inline int sk_stream_copy(sk_segment *s, const sk_stream_message *
     return SK_OK;
 }
 
-/* Wait until there is a message at or behind `position`, or the stream has ended; look again afterwards.
+/* Wait until there is a message that the reader has not read, or the stream has ended; look again afterwards.
  * SK_OK, SK_TIMEOUT, SK_INTERRUPTED (call again). */
-static inline int sk_stream_wait(sk_segment *s, uint64_t position, uint64_t until) {
+static inline int sk_stream_wait(sk_segment *s, const sk_stream_reader *reader, uint64_t until) {
     sk_stream *st = sk_stream_of(s);
+    const sk_stream_row *row = sk_stream_row_of(s, reader);
     uint64_t began = 0;
     for (;;) {
-        uint64_t tail = sk_load64_acquire(&st->tail);
+        uint64_t tail = sk_load64_acquire(&st->tail), position = sk_load64_relaxed(&row->position);
         if (tail > position || sk_load32_acquire(&st->state) != SK_STREAM_OPEN) return SK_OK;
         int rc = sk_check_deadline(&began, until);
         if (rc != SK_OK) return rc;

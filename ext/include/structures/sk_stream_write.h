@@ -187,8 +187,10 @@ SK_HOT static inline int sk_stream_begin(sk_segment *s, sk_stream *st, sk_call c
         if (rc != SK_OK) return rc;
         bool full = false, yields = false;
         if (sk_load32_relaxed(&st->state) != SK_STREAM_OPEN) rc = SK_SHUTDOWN;
-        else if (!sk_stream_has_room(s, st, &slowest)) full = true;
-        else if (__builtin_expect(sk_load64_relaxed(&st->token) != 0, 0) && call.willing && call.wait != NULL)
+        else if (!sk_stream_has_room(s, st, &slowest)) {
+            full = true;
+            if (slowest.row == NULL) rc = SK_CORRUPT; /* no reader is in the way */
+        } else if (__builtin_expect(sk_load64_relaxed(&st->token) != 0, 0) && call.willing && call.wait != NULL)
             yields = sk_wait_state_must_yield(s, &st->token, call.wait);
         if (rc == SK_OK && !full && !yields) {
             sk_stream_release_token(s, st, call.wait);
@@ -318,6 +320,7 @@ static inline int sk_stream_claim_slots(sk_segment *s, uint64_t payload, uint32_
 static inline int sk_stream_fill_claim(sk_segment *s, const sk_stream_claim *claim, const sk_part *parts, uint32_t n) {
     sk_slots m;
     int rc = sk_stream_map(s, sk_stream_of(s), &m);
+    if (rc == SK_OK && claim->slot >= m.count) rc = SK_CORRUPT;
     if (rc == SK_OK) sk_stream_write(s, &m, claim->slot, parts, n);
     return rc;
 }
@@ -331,6 +334,7 @@ static inline int sk_stream_publish(sk_segment *s, sk_stream_claim *claim, sk_ca
     if (rc != SK_OK) return rc;
     rc = sk_stream_map(s, st, &m);
     uint64_t mine = (uint64_t)sk_me(s) << 32 | (claim->slot + 1);
+    if (rc == SK_OK && claim->slot >= m.count) rc = SK_CORRUPT;
     if (rc == SK_OK && sk_load64_relaxed(sk_stream_claim_at(s, claim->entry - 1)) != mine) rc = SK_CORRUPT;
     if (rc == SK_OK) {
         /* If this process dies before the message is published, recovery finds the slots in use by nobody. */

@@ -362,6 +362,8 @@ exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
         slot.segment = segment
         slot.data = sk_stream_data(segment.s, slot.claim.slot, 1)
         slot.size = payload
+        if slot.data is NULL:
+            refuse(SK_CORRUPT, 0, segment)
         return slot
 
     cdef Slot filled(self, const sk_part *parts, uint32_t n, uint32_t kind):
@@ -416,7 +418,7 @@ exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
         """How many messages the stream has: those that a reader with start="oldest" would begin with."""
         if self.s is NULL:
             closed(self)
-        return sk_stream_length(sk_stream_of(self.s))
+        return length_of(self.segment)
 
     def __bool__(self):
         return True
@@ -518,6 +520,14 @@ exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
             return "<Stream closed>"
         what = "objects" if self.form.shape is None else f"{self.form.dtype} {self.form.shape}"
         return f"<Stream of {what} published={self.published} slots={self.slots} name={self.name!r}>"
+
+
+cdef Py_ssize_t length_of(Segment segment) except -1:
+    """Return how many messages the stream has. Raises CorruptSegmentError."""
+    cdef uint64_t length = sk_stream_length(sk_stream_of(segment.s))
+    if length > sk_stream_slots(segment.s) + 1:
+        refuse(SK_CORRUPT, 0, segment)
+    return <Py_ssize_t>length
 
 
 cdef uint64_t size_of(const sk_part *parts, uint32_t n) noexcept:

@@ -96,7 +96,7 @@ cdef extern from *:
                        uint64_t size) noexcept nogil
     void sk_stream_unpin(const sk_segment *s, const sk_stream_reader *reader, uint32_t pin) noexcept nogil
     unsigned char *sk_stream_data(sk_segment *s, uint32_t slot, uint32_t length) noexcept nogil
-    int sk_stream_wait(sk_segment *s, uint64_t position, uint64_t until) noexcept nogil
+    int sk_stream_wait(sk_segment *s, const sk_stream_reader *reader, uint64_t until) noexcept nogil
 
 
 cdef enum:

@@ -19,7 +19,7 @@ from sharedkit._core.frames import Frame, expire
 from sharedkit._core.interrupts cimport attend, unanswered
 from sharedkit._core.iteration import until_shutdown
 from sharedkit._core.segment cimport (
-    SK_BUSY, SK_EMPTY, SK_EXCESS, SK_FULL, SK_INTERRUPTED, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
+    SK_BUSY, SK_CORRUPT, SK_EMPTY, SK_EXCESS, SK_FULL, SK_INTERRUPTED, SK_OK, SK_SHUTDOWN, SK_TIMEOUT,
     Dropped, Handle, Segment, closed, deadline_of, ends_anywhere, is_too_long, keep, refuse, sk_now_ns, sk_segment,
 )
 from sharedkit._core.watcher cimport Waiter, pending, sk_waits_aside
@@ -30,7 +30,7 @@ from sharedkit.shm._codec cimport (
 from sharedkit.shm._stream_kernel cimport (
     KIND_ELEMENTS, SK_STREAM_AT_POSITION, SK_STREAM_PINS,
     sk_stream_copy, sk_stream_data, sk_stream_drop, sk_stream_length, sk_stream_lost, sk_stream_of, sk_stream_read,
-    sk_stream_reader_is_mine, sk_stream_register, sk_stream_rows, sk_stream_tail, sk_stream_unpin,
+    sk_stream_reader_is_mine, sk_stream_register, sk_stream_rows, sk_stream_slots, sk_stream_tail, sk_stream_unpin,
     sk_stream_unregister, sk_stream_wait,
 )
 from sharedkit.shm._waiting cimport ReadyWaiter, ready, sk_wait_state
@@ -188,10 +188,10 @@ cdef class StreamReader(Handle):
 
     cdef int wait(self, Segment segment, uint64_t until) except? -99:
         """Wait one slice for a message behind the reader's position. Raises what signal handlers raise."""
-        cdef uint64_t position = self.registration.reader.position
+        cdef sk_stream_reader reader = self.registration.reader
         cdef int rc
         with nogil:
-            rc = sk_stream_wait(segment.s, position, until)
+            rc = sk_stream_wait(segment.s, &reader, until)
         if rc == SK_INTERRUPTED:
             attend(segment)
         return rc
@@ -407,7 +407,10 @@ cdef class StreamReader(Handle):
         """How many messages are there to read."""
         cdef Registration registration = self.mine()
         cdef uint64_t tail = sk_stream_tail(sk_stream_of(self.s)), position = registration.reader.position
-        return min(tail - position, sk_stream_length(sk_stream_of(self.s)))
+        cdef uint64_t length = min(tail - position, sk_stream_length(sk_stream_of(self.s)))
+        if length > sk_stream_slots(self.s) + 1:
+            refuse(SK_CORRUPT, 0, self.segment)
+        return <Py_ssize_t>length
 
     @property
     def shape(self):
@@ -523,7 +526,7 @@ cdef class ReadWaiter(Waiter):
             if sk_now_ns() >= self.until:
                 raise Empty
             sk_waits_aside(&self.aside)
-            rc = sk_stream_wait(s, registration.reader.position, self.until)
+            rc = sk_stream_wait(s, &registration.reader, self.until)
             sk_waits_aside(NULL)
             return pending()
         reader.find(self.what == LATEST, False, None, &found)    # raises
@@ -535,7 +538,7 @@ cdef class ReadWaiter(Waiter):
 
 cdef int ready_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
     sk_waits_aside(wait.aside)
-    cdef int rc = sk_stream_wait(s, (<sk_stream_reader *>what).position, until)
+    cdef int rc = sk_stream_wait(s, <sk_stream_reader *>what, until)
     sk_waits_aside(NULL)
     return rc
 
