@@ -35,7 +35,8 @@ def twins(placement: str) -> Iterator[Callable[..., Any]]:
     for each in classes:
         for name in dir(each):
             plain = {"await_": "wait", "await_for": "wait_for"}.get(name, name[1:])
-            if name[0] == "a" and hasattr(each, plain) and name != "amap":  # that one is for `async for`
+            # `amap` is for `async for`, the others for `async with`
+            if name[0] == "a" and hasattr(each, plain) and name not in ("amap", "alease", "awrite"):
                 yield getattr(each, name)
 
 

@@ -13,6 +13,7 @@ cdef class Stream(Handle):
     cdef Form form
 
     cdef Slot claim(self, uint64_t payload, uint32_t kind)
+    cdef object put_later(self, object item, bint willing, object timeout)
     cdef Slot filled(self, const sk_part *parts, uint32_t n, uint32_t kind)
     cdef StreamReader new_reader(self, sk_stream_begin_at at, uint64_t position, uint64_t lost)
 

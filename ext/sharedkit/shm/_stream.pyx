@@ -308,9 +308,13 @@ exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
         """
         self.put(item, False)
 
-    def aput(self, item, block=True, timeout=None, *, blocking=None):
+    async def aput(self, item, block=True, timeout=None, *, blocking=None):
         """Publish as `put` does, without blocking the event loop; a coroutine. A cancelled task has put nothing.
         """
+        return await self.put_later(item, block if blocking is None else blocking, timeout)
+
+    cdef object put_later(self, object item, bint willing, object timeout):
+        """Fill a slot with the message, and return the coroutine that publishes it."""
         cdef Slot slot
         cdef Plain own
         cdef Parcel parcel
@@ -331,7 +335,7 @@ exist_ok=False, persist=False, seats=192, mode=None, group=None)\n--\n
         else:
             parcel = encode(item)
             slot = self.filled(parcel.parts, parcel.n, parcel.kind)
-        return publish_later(slot, block if blocking is None else blocking, timeout)
+        return publish_later(slot, willing, timeout)
 
     def write(self, block=True, timeout=None, *, blocking=None):
         """Return a block in which the next message is filled in place: `with stream.write() as view:`, or `async with`.

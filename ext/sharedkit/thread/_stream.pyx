@@ -214,11 +214,12 @@ cdef class Stream(SharedStream):
         """
         self.put(item, False)
 
-    def aput(self, item, block=True, timeout=None, *, blocking=None):
+    async def aput(self, item, block=True, timeout=None, *, blocking=None):
         """Publish as `put` does, without blocking the event loop; a coroutine. A cancelled task has put nothing.
         """
         self._segment()
-        return self.publish_later(message_of(self.form, item), block if blocking is None else blocking, timeout)
+        message = message_of(self.form, item)
+        return await self.publish_later(message, block if blocking is None else blocking, timeout)
 
     cdef object publish_later(self, object message, bint willing, object timeout):
         cdef PublishWaiter waiter = PublishWaiter.__new__(PublishWaiter)
