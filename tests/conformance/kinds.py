@@ -176,7 +176,6 @@ KINDS = (
         (
             lambda h: h.put(1),
             lambda h: h.put_nowait(1),
-            lambda h: h.aput(1),
             lambda h: h.write(),
             lambda h: h.awrite(),
             lambda h: h.reader(),

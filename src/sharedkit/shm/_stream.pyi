@@ -1,6 +1,5 @@
 """A stream in shared memory."""
 
-from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from types import GenericAlias
 from typing import Any, Generic, Literal, Protocol, Self, SupportsIndex, TypeVar
@@ -83,9 +82,9 @@ class Stream(Handle, Generic[_T]):
         self, item: _T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
     ) -> None: ...
     def put_nowait(self, item: _T) -> None: ...
-    def aput(
+    async def aput(
         self, item: _T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
-    ) -> Coroutine[Any, Any, None]: ...
+    ) -> None: ...
     def write(
         self, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
     ) -> _Block[NDArray[Any]]: ...

@@ -33,5 +33,9 @@ class Reader(StreamReader[_T]): ...
 class Stream(shared.Stream[_T]):
     """A stream for the threads of one process."""
 
+    async def aput(
+        self, item: _T, block: bool = True, timeout: float | None = None, *, blocking: bool | None = None
+    ) -> None: ...
+
 @disjoint_base
 class PublishWaiter(Waiter): ...
