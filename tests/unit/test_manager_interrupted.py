@@ -237,8 +237,8 @@ def test_signals_leave_nothing_taken(interface: Interface, interval: float, monk
     before = signal.signal(signal.SIGALRM, hit)
     try:
         while hits < 150:
-            armed = True
             before_it = len(ignored)  # a hit in a finalizer does not end the block, and may be the only one
+            armed = True
             try:
                 signal.setitimer(signal.ITIMER_REAL, random.uniform(2e-5, 3e-4), interval)
                 while len(ignored) == before_it:
