@@ -19,7 +19,7 @@ cdef class Lease:
     cdef tuple take_larger(self, char *small, sk_found *found, sk_call call)
     cdef int settle(self) except -1
     cdef int give_back(self) except -1
-    cdef int bury(self, uint32_t kind, uint64_t size) except -1
+    cdef int send_to_dead_letter(self, uint32_t kind, uint64_t size) except -1
 
 
 cdef Lease new_lease(Handle handle, object timeout, object max_deliveries, object dead_letter)

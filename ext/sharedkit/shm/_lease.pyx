@@ -61,7 +61,7 @@ cdef class Lease:
     cdef object took(self, uint32_t kind, const char *at, uint64_t size):
         """Return the item of a lease that has begun; AGAIN if it was delivered too often, and was moved."""
         if self.most and self.lease.deliveries > self.most:
-            self.bury(kind, size)
+            self.send_to_dead_letter(kind, size)
             return AGAIN
         try:
             return decode(kind, at, size, self.segment)
@@ -136,7 +136,7 @@ cdef class Lease:
             self.give_back()
             raise
         if taken and self.most and self.lease.deliveries > self.most:
-            self.bury(kind, size)
+            self.send_to_dead_letter(kind, size)
             return False, None
         return taken, item
 
@@ -190,7 +190,7 @@ cdef class Lease:
         self.segment = None
         return 0
 
-    cdef int bury(self, uint32_t kind, uint64_t size) except -1:
+    cdef int send_to_dead_letter(self, uint32_t kind, uint64_t size) except -1:
         """Move the item to the queue of dead letters. If that fails, the item comes back."""
         cdef sk_call call
         cdef Segment segment = self.segment

@@ -58,10 +58,7 @@ cdef void cancel_wait(const sk_segment *s, void *mutex, sk_wait_state *wait) noe
 
 
 cdef int ready_slice(sk_segment *s, void *mutex, uint64_t until, sk_wait_state *wait) noexcept nogil:
-    sk_waits_aside(wait.aside)
-    cdef int rc = sk_mutex_ready(s, <sk_mutex *>mutex, until)
-    sk_waits_aside(NULL)
-    return rc
+    return sk_mutex_ready(s, <sk_mutex *>mutex, until)
 
 
 cdef void cancel_ready(const sk_segment *s, void *mutex, sk_wait_state *wait) noexcept nogil:

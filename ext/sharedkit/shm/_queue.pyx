@@ -1032,10 +1032,7 @@ cdef object join_all(Segment segment):
 
 
 cdef int ready_to_get_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
-    sk_waits_aside(wait.aside)
-    cdef int rc = sk_queue_ready_to_get(s, until)
-    sk_waits_aside(NULL)
-    return rc
+    return sk_queue_ready_to_get(s, until)
 
 
 cdef void cancel_ready_to_get(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:
@@ -1043,10 +1040,7 @@ cdef void cancel_ready_to_get(const sk_segment *s, void *what, sk_wait_state *wa
 
 
 cdef int ready_to_put_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
-    sk_waits_aside(wait.aside)
-    cdef int rc = sk_queue_ready_to_put(s, until)
-    sk_waits_aside(NULL)
-    return rc
+    return sk_queue_ready_to_put(s, until)
 
 
 cdef void cancel_ready_to_put(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:
@@ -1054,10 +1048,7 @@ cdef void cancel_ready_to_put(const sk_segment *s, void *what, sk_wait_state *wa
 
 
 cdef int ready_to_join_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
-    sk_waits_aside(wait.aside)
-    cdef int rc = sk_queue_join(s, until)
-    sk_waits_aside(NULL)
-    return rc
+    return sk_queue_join(s, until)
 
 
 def ready_to_get(Queue handle):

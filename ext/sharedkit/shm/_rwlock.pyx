@@ -368,17 +368,11 @@ def state(Segment segment):
 
 
 cdef int ready_to_read_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
-    sk_waits_aside(wait.aside)
-    cdef int rc = sk_rw_ready_to_read(s, until)
-    sk_waits_aside(NULL)
-    return rc
+    return sk_rw_ready_to_read(s, until)
 
 
 cdef int ready_to_write_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
-    sk_waits_aside(wait.aside)
-    cdef int rc = sk_rw_ready_to_write(s, until)
-    sk_waits_aside(NULL)
-    return rc
+    return sk_rw_ready_to_write(s, until)
 
 
 def ready_to_read(RWLock handle):

@@ -442,10 +442,7 @@ def state_of_bounded(Segment segment):
 
 
 cdef int ready_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
-    sk_waits_aside(wait.aside)
-    cdef int rc = sk_bounded_ready(s, until) if what is NULL else sk_semaphore_ready(s, <sk_semaphore *>what, until)
-    sk_waits_aside(NULL)
-    return rc
+    return sk_bounded_ready(s, until) if what is NULL else sk_semaphore_ready(s, <sk_semaphore *>what, until)
 
 
 cdef void cancel_ready(const sk_segment *s, void *what, sk_wait_state *wait) noexcept nogil:

@@ -652,16 +652,32 @@ cdef int put_or_publish(
         raise
 
 
-cdef class PublishWaiter(Waiter):
-    """A task's wait for room, with its message in claimed slots."""
+cdef class RoomWaiter(Waiter):
+
+    cdef set_room(self, Segment segment, bint willing, object timeout):
+        until = deadline_of(timeout) if willing else FOR_EVER
+        if is_too_long(until):
+            raise timeouts.too_long()
+        self.set(segment, (<size_t><void *>segment, "publish") if willing else None, until)
+        memset(&self.wait, 0, sizeof(self.wait))
+        self.wait.thread = next_thread()
+        self.call.willing = willing
+        self.call.until = self.until
+        self.call.wait = &self.wait
+
+    cdef int end(self) except -1:
+        sk_stream_cancel(self.segment.s, &self.wait)
+        return 0
+
+
+cdef class PublishWaiter(RoomWaiter):
+    """The message lies in claimed slots."""
 
     cdef Slot slot
-    cdef sk_call call
-    cdef sk_wait_state wait
 
     cdef int drop(self) except -1:
         self.slot = None
-        return Waiter.drop(self)
+        return RoomWaiter.drop(self)
 
     cdef object look(self):
         sk_waits_aside(&self.aside)
@@ -673,25 +689,12 @@ cdef class PublishWaiter(Waiter):
             return pending()
         return refuse_put(self.segment, rc, self.slot.size, &self.wait)
 
-    cdef int end(self) except -1:
-        sk_stream_cancel(self.segment.s, &self.wait)
-        return 0
-
 
 cdef object publish_later(Slot slot, bint willing, object timeout):
     """Return the coroutine that publishes a claimed message."""
     cdef PublishWaiter waiter = PublishWaiter.__new__(PublishWaiter)
-    cdef size_t which = <size_t><void *>slot.segment
-    until = deadline_of(timeout) if willing else FOR_EVER
-    if is_too_long(until):
-        raise timeouts.too_long()
-    waiter.set(slot.segment, (which, "publish") if willing else None, until)
-    memset(&waiter.wait, 0, sizeof(waiter.wait))
-    waiter.wait.thread = next_thread()
+    waiter.set_room(slot.segment, willing, timeout)
     waiter.slot = slot
-    waiter.call.willing = willing
-    waiter.call.until = waiter.until
-    waiter.call.wait = &waiter.wait
     return waiting(waiter)
 
 

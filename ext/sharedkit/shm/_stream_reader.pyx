@@ -537,10 +537,7 @@ cdef class ReadWaiter(Waiter):
 
 
 cdef int ready_slice(sk_segment *s, void *what, uint64_t until, sk_wait_state *wait) noexcept nogil:
-    sk_waits_aside(wait.aside)
-    cdef int rc = sk_stream_wait(s, <sk_stream_reader *>what, until)
-    sk_waits_aside(NULL)
-    return rc
+    return sk_stream_wait(s, <sk_stream_reader *>what, until)
 
 
 cdef class ReaderReady(ReadyWaiter):

@@ -13,7 +13,7 @@ from sharedkit._core.segment cimport (
     SK_BUSY, SK_FREE, SK_INTERRUPTED, SK_OK, SK_OWNER_DIED, SK_TIMEOUT, Segment, deadline_of, is_too_long, refuse,
     sk_now_ns,
 )
-from sharedkit._core.watcher cimport Waiter, pending, sk_aside_changed
+from sharedkit._core.watcher cimport Waiter, pending, sk_aside_changed, sk_waits_aside
 from sharedkit.shm._stalls cimport SK_STALLED, goes_on
 
 
@@ -162,7 +162,9 @@ cdef class SliceWaiter(Waiter):
 cdef class ReadyWaiter(SliceWaiter):
 
     cdef object look(self):
+        sk_waits_aside(&self.aside)
         cdef int rc = self.slice(self.segment.s, self.what, self.until, &self.wait)
+        sk_waits_aside(NULL)
         if rc == SK_INTERRUPTED:
             return pending()
         if rc != SK_OK:

@@ -14,10 +14,11 @@ from sharedkit._core.interrupts cimport attend
 from sharedkit._core.segment cimport (
     SK_BUSY, SK_FULL, SK_INTERRUPTED, SK_OK, PrivateSegment, Segment, closed, deadline_of, is_too_long,
 )
-from sharedkit._core.watcher cimport Waiter, pending, sk_waits_aside
+from sharedkit._core.watcher cimport pending, sk_waits_aside
 from sharedkit.aio._lazy cimport waiting
 from sharedkit.shm import _stream as shared
 from sharedkit.shm._stalls cimport SK_STALLED
+from sharedkit.shm._stream cimport RoomWaiter
 from sharedkit.shm._stream cimport Stream as SharedStream
 from sharedkit.shm._stream cimport fitting, refuse_put
 from sharedkit.shm._stream_kernel cimport (
@@ -25,7 +26,7 @@ from sharedkit.shm._stream_kernel cimport (
     sk_stream_end, sk_stream_message, sk_stream_of, sk_stream_publish_slot, sk_stream_take, sk_stream_unpin,
 )
 from sharedkit.shm._stream_reader cimport Form, Registration, StreamReader
-from sharedkit.shm._waiting cimport next_thread, sk_wait_state, this_thread
+from sharedkit.shm._waiting cimport sk_wait_state, this_thread
 
 cdef uint64_t FOR_EVER = <uint64_t>-1
 cdef object ndarray = np.ndarray
@@ -223,17 +224,8 @@ cdef class Stream(SharedStream):
 
     cdef object publish_later(self, object message, bint willing, object timeout):
         cdef PublishWaiter waiter = PublishWaiter.__new__(PublishWaiter)
-        cdef Segment segment = self._segment()
-        until = deadline_of(timeout) if willing else FOR_EVER
-        if is_too_long(until):
-            raise timeouts.too_long()
-        waiter.set(segment, (<size_t><void *>segment, "publish") if willing else None, until)
-        memset(&waiter.wait, 0, sizeof(waiter.wait))
-        waiter.wait.thread = next_thread()
+        waiter.set_room(self._segment(), willing, timeout)
         waiter.message = message
-        waiter.call.willing = willing
-        waiter.call.until = waiter.until
-        waiter.call.wait = &waiter.wait
         return waiting(waiter)
 
     def write(self, block=True, timeout=None, *, blocking=None):
@@ -258,16 +250,13 @@ cdef class Stream(SharedStream):
         return reader
 
 
-cdef class PublishWaiter(Waiter):
-    """A task's wait for room."""
+cdef class PublishWaiter(RoomWaiter):
 
     cdef object message
-    cdef sk_call call
-    cdef sk_wait_state wait
 
     cdef int drop(self) except -1:
         self.message = None
-        return Waiter.drop(self)
+        return RoomWaiter.drop(self)
 
     cdef object look(self):
         cdef bint waits = False
@@ -283,7 +272,3 @@ cdef class PublishWaiter(Waiter):
                 return refuse_put(self.segment, rc, 0, &self.wait)
             publish_now(self.segment, self.message, &waits)
         return None
-
-    cdef int end(self) except -1:
-        sk_stream_cancel(self.segment.s, &self.wait)
-        return 0

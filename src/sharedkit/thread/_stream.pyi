@@ -5,7 +5,6 @@ from typing import Any, SupportsIndex, TypeVar
 from numpy.typing import DTypeLike, NDArray
 from typing_extensions import disjoint_base
 
-from sharedkit._core.watcher import Waiter
 from sharedkit.segments import Blueprint
 from sharedkit.shm import _stream as shared
 from sharedkit.shm._stream_reader import StreamReader
@@ -38,4 +37,4 @@ class Stream(shared.Stream[_T]):
     ) -> None: ...
 
 @disjoint_base
-class PublishWaiter(Waiter): ...
+class PublishWaiter(shared.RoomWaiter): ...
